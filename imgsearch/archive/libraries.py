@@ -77,7 +77,9 @@ class Libraries:
                 self._check_room(name, existing)
                 if name in existing:
                     self._require_own(name)
-                    options = CollectionOptions(weights=options.weights, fields=options.fields)
+                    options = CollectionOptions(
+                        weights=options.weights, fields=options.fields, exif=options.exif
+                    )
                 library = Library(
                     CollectionHandle(self._store_options, name, options),
                     max_pixels=self._max_pixels,

@@ -80,7 +80,7 @@ def _fields(first: Entry) -> dict[str, Value]:
 def _kept(stored: Record, first: Entry) -> dict[str, Value]:
     """Return the fields of a record that its first entry does not set.
 
-    An entry of a library's image has no fields, so its record keeps those of the library.
+    An entry of a library's image has no fields, so its record keeps the library's.
     """
     return {
         name: value

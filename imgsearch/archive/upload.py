@@ -15,7 +15,7 @@ from imgsearch.catalog import Entry, entry_id
 from imgsearch.encoders.embedding import EXTRA, failure_of, vectors_of
 from imgsearch.errors import SourceError
 from imgsearch.fields import FieldType, typed
-from imgsearch.images import sources
+from imgsearch.images import metadata, sources
 from imgsearch.images.image_lists import SUFFIXES, ListColumns
 from imgsearch.images.urls import file_name
 from imgsearch.library.library import Library
@@ -61,10 +61,12 @@ class Incoming:
 class Upload(Candidate):
     """An image that was read, with its new catalog entry.
 
-    It is identified by its row, not by its content, so `id` is a hash of the row's id.
+    `facts` are the fields that its file states. It is identified by its row, not by its content, so
+    `id` is a hash of the row's id.
     """
 
     entry: Entry
+    facts: Mapping[str, Value] = field(default_factory=dict, kw_only=True, hash=False)
 
     @property
     @override
@@ -83,7 +85,10 @@ class Upload(Candidate):
         content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
         place = sources.printable(item.place)
         label = None if item.label is None else sources.label_text(item.label)
-        kind, width, height = images.header(data, path=name, max_pixels=library.max_pixels)
+        most = library.max_pixels
+        kind, width, height = images.header(data, path=name, max_pixels=most)
+        fields = checked_fields(item.fields, library.fields)
+        facts = metadata.fitting(data, library.exif, library.fields, max_pixels=most)
         entry = Entry(
             id=item.id or entry_id(collection, content, item.source, place or name),
             collection=collection,
@@ -96,11 +101,12 @@ class Upload(Candidate):
             height=height,
             format=kind,
             label=label or "",
-            fields=checked_fields(item.fields, library.fields),
+            fields={**facts, **fields},
             encoder=library.recipe.model,
             stored=stored,
         )
-        return cls(place or name, label, row_key(entry), data, entry)
+        key = row_key(entry)
+        return cls(place or name, label, key, data, entry, fields=fields, facts=facts)
 
 
 def checked_fields(fields: Mapping[str, Value], types: Mapping[str, FieldType]) -> dict[str, Value]:

@@ -27,6 +27,7 @@ from imgsearch.text import counted
 @options.max_pixels
 @options.list_columns
 @options.declared_fields
+@options.exif
 @click.option(
     "--all-fields",
     is_flag=True,

@@ -126,6 +126,16 @@ def declared_fields(command: F) -> F:
     )(command)
 
 
+def exif(command: F) -> F:
+    """Add --exif."""
+    return click.option(
+        "--exif/--no-exif",
+        default=None,
+        help="Read fields from the files' metadata: taken, camera, lens, width, height, latitude, "
+        "longitude, keywords, rating. By default on if the library has them.",
+    )(command)
+
+
 def pipeline(command: F) -> F:
     """Add --pipeline; the command receives the steps, by "image" and "query"."""
 

@@ -9,6 +9,7 @@ import click
 from imgsearch.cli import options, show
 from imgsearch.cli.option_values import Number
 from imgsearch.errors import MissingExtra
+from imgsearch.images import metadata
 from imgsearch.settings import Settings
 
 _MB: Final = 1 << 20
@@ -53,6 +54,14 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
 @options.encoder
 @options.index
 @options.declared_fields
+@click.option(
+    "--exif",
+    is_flag=True,
+    help="Read fields from the files' metadata, without places: taken, camera, lens, width …",
+)
+@click.option(
+    "--exif-places", is_flag=True, help="Read latitude and longitude, too; implies --exif."
+)
 @options.pipeline
 @click.option(
     "--root",
@@ -160,6 +169,7 @@ def serve(
                 values["index"],
                 values["metric"],
                 values["fields"],
+                _exif(values["exif"], values["exif_places"]),
             ),
             max_pixels=values["max_pixels"],
             steps=values["steps"],
@@ -177,6 +187,13 @@ def serve(
             server.run(
                 app, host=host, port=port, on_start=lambda real: _greet(host, real, data, no_auth)
             )
+
+
+def _exif(exif: bool, places: bool) -> tuple[str, ...]:  # noqa: FBT001 - flags of click
+    """Return the names of the facts that are read from files. Places are private."""
+    if not (exif or places):
+        return ()
+    return tuple(name for name in metadata.FIELDS if places or name not in metadata.PLACES)
 
 
 def _access(host: str, server: Any, **values: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Client(ServiceContents):
     ) -> Report:
         """Upload images: paths, images in memory, tables, data sets, or iterables; see `Input`.
 
-        `path_column` and `label_column` name columns of a table or list. `fields` are those of all
+        `path_column` and `label_column` name columns of a table or list. `fields` apply to all
         images; a row's own win. Pillow images and arrays are sent as PPM, images in memory without
         a name as ``image-`` and the start of their hash.
 

@@ -5,6 +5,8 @@ because embedding models are trained without them.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -168,6 +170,19 @@ def header(
             costs.limit(image, encoded, max_pixels=max_pixels, at_least=at_least)
     kind = sniff(data[:HEAD]) or encoded.kind  # the file's format, not its preview's
     return (kind, height, width) if on_its_side else (kind, width, height)
+
+
+@contextmanager
+def header_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile]:
+    """Return a context manager that yields the Pillow image of a file's header, without pixels.
+
+    Raises:
+        FormatRefused, ImageTooLarge, ImageCorrupt: under the conditions of `decode`.
+    """
+    with no_warnings(), image_errors(""):
+        encoded = _encoded_image(data, max_pixels)
+        with replace(encoded, data=bounds.head(encoded.kind, encoded.data)).open() as image:
+            yield image
 
 
 def checked(pixels: npt.NDArray[Any]) -> Pixels:

@@ -60,8 +60,8 @@ _OnText: TypeAlias = Callable[[str], None]
 class Reading:
     """How sources are read: the columns, and callbacks for ignored rows and for notes.
 
-    `fields` are those of all images; a row's own win. Further columns of list files are read if
-    `types` declares their fields, or all with `all_fields`. Those of tables are always read.
+    `fields` apply to all images; a row's own win. Further columns of list files are read if
+    `types` declares their fields, or all with `all_fields`. All columns of tables are read.
     """
 
     path_column: str | None = None

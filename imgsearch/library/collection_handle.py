@@ -25,7 +25,7 @@ from imgsearch.errors import (
     SchemaMismatch,
 )
 from imgsearch.fields import OWN, FieldType, declared
-from imgsearch.images import regions
+from imgsearch.images import metadata, regions
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.text import did_you_mean
 from imgsearch.types import check_name
@@ -64,7 +64,9 @@ class CollectionHandle:
             self._watch = versions.Watch(self.backend, name)
             self.known = self._existing()
             self._index, self._metric = _index_and_metric(self.known, options)
-            self._declared = declared(options.fields)
+            self._exif = metadata.checked_names(options.exif)
+            facts = {name: metadata.FIELDS[name] for name in self._exif or ()}
+            self._declared = {**facts, **declared(options.fields)}
             self._check_types(self.known)
             self.recipe = self._recipe_for(self.known)
         except BaseException:
@@ -161,6 +163,16 @@ class CollectionHandle:
         """The types of the declared fields: of the collection, and of the user for a new one."""
         known = {} if self.known is None else self.known.schema.fields
         return {**self._declared, **known}
+
+    @property
+    def exif(self) -> tuple[str, ...]:
+        """The facts that are read from added files: as the user says, or all if all are declared.
+
+        See `imgsearch.images.metadata`.
+        """
+        if self._exif is not None:
+            return self._exif
+        return tuple(metadata.FIELDS) if metadata.FIELDS.keys() <= self.fields.keys() else ()
 
     def declare(self, fields: Mapping[str, FieldType]) -> None:
         """Declare further fields, which the next write adds. Known ones keep their types."""

@@ -1,6 +1,6 @@
 """What a library's collection is created with: its encoder, index, metric and fields."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -9,6 +9,7 @@ from imgsearch import encoders
 from imgsearch.backends import Index, Metric
 from imgsearch.backends.schema import check_metric
 from imgsearch.fields import Declaration, declared
+from imgsearch.images.metadata import checked_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class CollectionOptions:
     index: str | None = None
     metric: Metric | None = None
     fields: Declaration | None = None
+    exif: bool | Collection[str] | None = None
 
     def check(self) -> None:
         """Check the values that can be checked without a store.
@@ -37,5 +39,6 @@ class CollectionOptions:
         if self.metric is not None:
             check_metric(self.metric)
         declared(self.fields)
+        checked_names(self.exif)
         if self.model is not None:
             encoders.check(self.model, weights=self.weights, options=self.options)

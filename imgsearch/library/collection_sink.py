@@ -15,7 +15,7 @@ from imgsearch.backends.regions import has_regions
 from imgsearch.encoders.embedding import failure_of, vectors_of
 from imgsearch.errors import FieldInvalid, SchemaMismatch, SourceError, VectorInvalid
 from imgsearch.fields import typed
-from imgsearch.images import MAX_PIXELS, sources
+from imgsearch.images import MAX_PIXELS, metadata, sources
 from imgsearch.images.references import Reference
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.images.sources import Fetch
@@ -137,7 +137,10 @@ class CollectionSink(Sink[Reference, Candidate]):
         self._handle.require_version(self._version)
         if self.collection is None:
             self.collection = self._handle.open_or_create(with_regions=self._regions)
-        failures, records = embedded_records(rows, {file.id: file for file in files})
+        failures, records = embedded_records(
+            rows,
+            {file.id: replace(file, fields={**self._facts(file), **file.fields}) for file in files},
+        )
         present = set(rows.column("sha256").to_pylist())
         left_out = frozenset(file.id for file in files if file.id not in present)
         failures |= upsert(self.collection, records)
@@ -165,6 +168,12 @@ class CollectionSink(Sink[Reference, Candidate]):
             self._files.commit(self.collection)
             self.collection.flush()
             self._files.index.finish(self.collection)
+
+    def _facts(self, file: Candidate) -> dict[str, Value]:
+        """Return what a file's metadata states; nothing for a file that was not read."""
+        handle = self._handle
+        names = handle.exif if file.data else ()
+        return metadata.fitting(file.data, names, handle.fields, max_pixels=self._max_pixels)
 
     def _note_undeclared(self, fields: Mapping[str, Value]) -> None:
         for name in fields.keys() - self._noted - self._handle.fields.keys():
@@ -223,7 +232,7 @@ class CollectionSink(Sink[Reference, Candidate]):
         if not repeats:
             fields |= {
                 name: value
-                for name, value in file.fields.items()
+                for name, value in {**_missing(self._facts(file), record), **file.fields}.items()
                 if record.fields.get(name) != value
             }
         old, new = str(record.fields.get("path", "")), sources.printable(file.path)
@@ -249,6 +258,11 @@ def _with_data(file: Candidate) -> Candidate:
         name = sources.printable(file.path)
         raise SourceError(f"{name}: changed while it was added. Add it again.", path=file.path)
     return replace(file, data=data)
+
+
+def _missing(facts: Mapping[str, Value], record: Record) -> dict[str, Value]:
+    """Return the facts that a record has no value for; a user may have changed others."""
+    return {name: value for name, value in facts.items() if not record.fields.get(name)}
 
 
 def embedded_records(

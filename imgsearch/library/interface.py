@@ -54,7 +54,7 @@ class SearchableImages(Closeable):
     ) -> Report:
         """Add images: paths, images in memory, tables, data sets, or iterables; see `Input`.
 
-        `path_column` and `label_column` name columns of a table or list. `fields` are those of all
+        `path_column` and `label_column` name columns of a table or list. `fields` apply to all
         images; a row's own fields win. Columns of list files are read if their field is declared;
         all are with `all_fields`. Known images get their new values.
 

@@ -91,10 +91,10 @@ class Library(Synced, VersionedImages):
         bytes of a file, a Pillow image, or an array (see `Input`). A table is a data frame or an
         Arrow table, whose other columns are fields. `path_column` and `label_column` name columns
         of lists and tables, which are otherwise found by their names. Images in memory have no
-        path, unless they are named, or Pillow opened them from a file. `fields` are
-        those of all images; a row's own win. Columns of list files fill declared fields; with
-        `all_fields`, further ones are declared with the types of their values. Known images get
-        their new labels and values.
+        path, unless they are named, or Pillow opened them from a file. `fields` apply to all
+        images; a row's own win. Columns of list files fill declared fields; with `all_fields`,
+        further ones are declared with the types of their values. Known images get their new labels
+        and values.
 
         Ids are content hashes: of a file's bytes, or of the size and RGB bytes of a Pillow image or
         an array. So images already in the library are skipped without decoding, and

@@ -1,6 +1,6 @@
 """Opens a library: the collection in a store, its encoder, and how images are read."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     index: str | None = None,
     metric: Metric | None = None,
     fields: Declaration | None = None,
+    exif: bool | Collection[str] | None = None,
     token: str | None = None,
     timeout: float = 60.0,
     regions: "str | PathLike[str] | Detection | None" = None,
@@ -57,6 +58,10 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `fields` declares fields of your own with their types, str, int, float or bool, such as
     ``{"year": int}``. Searches filter on them, and `add` checks the type of their values. An
     existing collection remembers its own; the next `add` declares further ones, if the store can.
+
+    `exif` declares and fills fields from the files' metadata: ``taken``, ``camera``, ``lens``,
+    ``width``, ``height``, ``latitude``, ``longitude``, ``keywords`` and ``rating``, or some of
+    these; see `imgsearch.images.metadata`. By default it is on if the collection has all of them.
 
     A collection of another program is read-only. To search it, give the model that made its vectors
     and the names of its fields: `path_field` and `label_field` become "path" and "label" in hits.
@@ -87,7 +92,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     handle = CollectionHandle(
         StoreOptions(url, token, timeout),
         collection,
-        CollectionOptions(name, weights, options, index, metric, fields),
+        CollectionOptions(name, weights, options, index, metric, fields, exif),
         names=FieldNames(id_field, vector_field, path_field, label_field),
     )
     return Library(handle, regions=detection, max_pixels=max_pixels, steps=steps)

@@ -42,6 +42,11 @@ class VersionedImages(LibraryContents):
         return recipe.model if recipe else ""
 
     @property
+    def exif(self) -> tuple[str, ...]:
+        """The names of the fields that are read from the metadata of added files."""
+        return self._handle.exif
+
+    @property
     def fields(self) -> Mapping[str, FieldType]:
         """The types of the declared fields: "str", "int", "float" or "bool"."""
         return self._handle.fields

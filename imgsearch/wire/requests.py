@@ -85,7 +85,7 @@ class Change(RequestBody):
 
 
 class UploadedFields(RequestBody):
-    """The fields of uploaded images: for all of them, or a list of those of each file."""
+    """The fields of uploaded images: for all of them, or a list with one object a file."""
 
     fields: Fields | list[Fields] = Field({}, examples=[{"year": 2024}, [{"year": 2024}, {}]])
 

@@ -1,6 +1,9 @@
 """Fields of an archive's images, in the catalog and in the vector store."""
 
+import io
+
 import pytest
+from PIL import Image
 
 import imgsearch
 from imgsearch.archive import CollectionOptions, Incoming
@@ -8,6 +11,7 @@ from imgsearch.errors import FieldInvalid
 from imgsearch.filters import Field
 from imgsearch.query import SearchOptions
 from tests.archive.place import archive, jpeg
+from tests.pictures import picture
 
 TYPES = {"year": int, "city": str}
 
@@ -73,3 +77,19 @@ def test_image_that_a_library_added_keeps_its_fields(tmp_path):
         (entry,) = store.entries("images").entries
         store.update(entry.id, label="neu")
         assert names(store, (Field("year") == 2019) & (Field("label") == "neu")) == ["ü.jpg"]
+
+
+def test_metadata_of_uploads_is_kept_without_places(tmp_path):
+    exif = Image.Exif()
+    exif[0x0110] = "Käsekamera"
+    exif.get_ifd(0x8825).update({1: "N", 2: (50.0, 0.0, 0.0), 3: "E", 4: (7.0, 0.0, 0.0)})
+    file = io.BytesIO()
+    Image.fromarray(picture(1)).save(file, "JPEG", exif=exif)
+    creation = CollectionOptions("classic", exif=("camera", "width"))
+    with archive(tmp_path, creation=creation) as store:
+        (entry,) = store.add([Incoming("a.jpg", data=file.getvalue())]).entries
+        assert entry.fields == {"camera": "K?sekamera", "width": 64}
+        store.update(entry.id, fields={**entry.fields, "camera": "neu"})
+        again = store.add([Incoming("a.jpg", data=file.getvalue())])
+        assert (again.report.skipped, again.entries[0].fields["camera"]) == (1, "neu")
+        assert names(store, Field("camera") == "neu") == ["a.jpg"]

@@ -1,18 +1,21 @@
 """Declared fields: types, values from every source, updates, and fields added later."""
 
 import datetime as dt
+import io
 import uuid
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from PIL import Image
 from pyarrow import parquet
 
 import imgsearch
 from imgsearch import Field
 from imgsearch.errors import ConfigError, FieldInvalid, SchemaMismatch
 from imgsearch.fields import common_type, declared, from_text, type_of, typed
+from imgsearch.images.metadata import FIELDS
 from tests.pictures import picture, write
 
 TYPES = {"year": int, "city": str, "rating": float, "paid": bool}
@@ -244,3 +247,44 @@ def test_types_are_inferred_from_all_cells():
     assert common("1", "no") == common(1, True) == common() == common("") == "str"
     assert common("Yes", "false") == "bool"
     assert common(np.int64(3), float("nan")) == "int"
+
+
+def photo(number, **tags):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = f"20{number:02d}:05:01 12:00:00"
+    exif.get_ifd(0x8825).update({1: "N", 2: (50.0 + number, 0.0, 0.0), 3: "E", 4: (7.0, 0.0, 0.0)})
+    file = io.BytesIO()
+    Image.fromarray(picture(number)).save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def test_metadata_of_files_is_filtered_by_range_and_box(url, tmp_path):
+    for number in range(3):
+        (tmp_path / f"ü{number}.jpg").write_bytes(photo(number))
+    (tmp_path / "kaputt.jpg").write_bytes(photo(4)[:300])
+    with opened(url, exif=True) as library:
+        report = library.add(tmp_path, RGB[3], fields={"camera": "X"})
+        assert (report.added, report.failed) == (4, 1)
+        where = "taken >= '2001' and taken < '2003' and latitude >= 50 and latitude <= 51.5"
+        (hit,) = library.search(RGB[0], where=f"{where} and longitude > 6")
+        assert (hit.path[-6:], hit["taken"], hit["width"]) == ("ü1.jpg", "2001-05-01T12:00:00", 64)
+        assert hit["camera"] == "X"  # stated by the call
+        library.add([("ü1.jpg", photo(1))], fields={"latitude": 1.5})
+    with opened(url) as library:  # the collection remembers that it has them
+        assert library.exif == tuple(FIELDS)
+        assert library.add([("ü1.jpg", photo(1))]).skipped == 1  # what a user changed stays
+        library.add([("neu.jpg", photo(5))])
+        assert by_path(library)["neu.jpg"]["taken"] == "2005-05-01T12:00:00"
+    with opened(url, exif=False) as library:
+        library.add([("still.jpg", photo(6))])
+        assert by_path(library)["still.jpg"]["taken"] == ""
+
+
+def test_metadata_is_read_on_request_only(url):
+    with opened(url, fields={"taken": str}) as library:
+        library.add([("a.jpg", photo(1))])
+        assert by_path(library)["a.jpg"] == {"label": "", "taken": ""}
+    with opened(url, exif=["taken", "width"]) as library:
+        assert library.add([("a.jpg", photo(1))]).updated == 1
+        assert by_path(library)["a.jpg"]["taken"] == "2001-05-01T12:00:00"
+        assert set(library.fields) == {"path", "label", "taken", "width"}

@@ -18,7 +18,7 @@ class FieldColumns:
     """The columns of a list that are read as fields.
 
     These are the columns of declared fields, or all with `ListColumns.all_fields`. `fields` maps
-    the names of columns to those of fields. `note` names the columns that are not read, or is "".
+    columns to fields. `note` names the columns that are not read, or is "".
     """
 
     def __init__(self, images: ImageList, columns: ListColumns) -> None:
@@ -87,7 +87,7 @@ def _note(columns: list[str], *, all_fields: bool) -> str:
     names = ", ".join(map(repr, columns[:_NAMED]))
     more = f" and {len(columns) - _NAMED} more" if len(columns) > _NAMED else ""
     why = (
-        "their names cannot be those of fields"
+        "fields cannot have these names"
         if all_fields
         else "declare their fields (fields=, --field), or add all (all_fields=, --all-fields)"
     )
