@@ -56,7 +56,7 @@ def test_extras_of_the_project_refer_to_existing_extras():
         name, named = re.fullmatch(r"([\w-]+)\[([\w,]+)\]", word).groups()
         assert name == distribution.NAME
         assert set(named.split(",")) <= extras.keys()
-    assert len(words) == 2
+    assert len(words) == 3
 
 
 def test_extras_in_messages_exist():

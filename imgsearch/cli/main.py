@@ -27,6 +27,7 @@ _COMMANDS = {
     "info": "library",
     "keys": "keys",
     "migrate": "migrate",
+    "mcp": "mcp",
     "models": "models",
     "reduce": "reduce",
     "remove": "library",

@@ -1,0 +1,1 @@
+"""imgsearch in other programs' frameworks, a file and an extra each."""
