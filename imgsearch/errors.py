@@ -44,6 +44,7 @@ ImgSearchError
 ├── SyncRefused              a sync would remove many images: confirm it
 ├── JobBusy                  the job is queued or running: cancel it first
 ├── JobNotFound              no job has that id                                 (LookupError)
+├── MigrationIncomplete      images cannot be embedded anew; nothing was switched
 ├── LimitExceeded            a number, size or rate exceeds its limit           (ValueError)
 └── AccessDenied             no API key, or an unknown one                      (PermissionError)
     └── ScopeMissing         the API key lacks the required scope
@@ -294,6 +295,10 @@ class SyncRefused(ImgSearchError):
 
 class JobBusy(ImgSearchError):
     """The job is queued or running: cancel it first."""
+
+
+class MigrationIncomplete(ImgSearchError):
+    """Images cannot be embedded with the new model, so searches still use the former one."""
 
 
 class LimitExceeded(ImgSearchError, ValueError):

@@ -10,6 +10,7 @@ from imgsearch.archive.access import Keys
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.job_run import progress_of
 from imgsearch.archive.jobs import Jobs
+from imgsearch.archive.migration import MigrationRequest, migration_of
 from imgsearch.archive.outcomes import (
     Added,
     Found,
@@ -39,11 +40,13 @@ __all__ = [
     "Job",
     "Jobs",
     "KeyRow",
+    "MigrationRequest",
     "Order",
     "Original",
     "Repaired",
     "State",
     "SyncOptions",
+    "migration_of",
     "opened",
     "opened_keys",
     "progress_of",

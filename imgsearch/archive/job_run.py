@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from imgsearch.archive.archive import Archive
+from imgsearch.archive.migration import MigrationRequest, migrate
 from imgsearch.archive.sync import ArchiveSync, SyncOptions
 from imgsearch.archive.upload import Incoming
 from imgsearch.catalog import Job
-from imgsearch.errors import CatalogError, ImgSearchError, SourceError
+from imgsearch.errors import CatalogError, CollectionSwitched, ImgSearchError, SourceError
 from imgsearch.images import sources
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.urls import file_name
@@ -53,7 +54,10 @@ class JobRun:
         self._set(state="running", started=datetime.now(UTC), error="", **counts)
         try:
             self._archive.catalog.clear_job_failures(self._job.id)
-            self._add(lambda: bool(stopped()))
+            try:
+                self._add(lambda: bool(stopped()))
+            except CollectionSwitched:  # the model was changed; added images are skipped now
+                self._add(lambda: bool(stopped()))
         except ImgSearchError as error:
             self._end("failed", f"{type(error).__name__}: {error}")
         except Exception:  # noqa: BLE001 - a bug ends the job, not the thread
@@ -65,6 +69,9 @@ class JobRun:
 
     def _add(self, stopped: Callable[[], bool]) -> None:
         request = self._job.request
+        if request.get("of", self._job.kind) == "migrate":
+            self._migrate(stopped)
+            return
         folder = str(request.get("folder", ""))
         if folder and (request.get("sync") or Path(folder).is_dir()):
             self._sync(folder, stopped)
@@ -77,6 +84,18 @@ class JobRun:
             in_place=bool(self._job.request.get("in_place")),
             background=True,
             cancelled=stopped,
+            on_progress=self._on_progress,
+            on_failure=self._on_failure,
+        )
+
+    def _migrate(self, stopped: Callable[[], bool]) -> None:
+        """Change the model of the job's collection."""
+        names = ("model", "switch", "skip_missing", "drop_former")
+        migrate(
+            self._archive,
+            self._job.collection,
+            MigrationRequest(**{name: self._job.request[name] for name in names}),
+            canceled=stopped,
             on_progress=self._on_progress,
             on_failure=self._on_failure,
         )

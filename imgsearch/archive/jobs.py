@@ -4,7 +4,7 @@ import logging
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.job_run import NO_FETCH, Fetch, JobRun
+from imgsearch.archive.migration import MigrationRequest
 from imgsearch.archive.priority import lower_priority
 from imgsearch.archive.upload import inside
 from imgsearch.catalog import Job, JobFailurePage, JobKind, JobPage, JobStateName
 from imgsearch.errors import CatalogError, ConfigError, JobBusy, LimitExceeded, SourceError
+from imgsearch.library.migration import recipe_of
 from imgsearch.text import counted
 from imgsearch.types import Failure, check_name
 
@@ -109,6 +111,18 @@ class Jobs:
         if self._fetch is None:
             raise SourceError(NO_FETCH)
         return self._start("urls", collection, {"urls": list(urls)})
+
+    def start_migration(self, collection: str, request: MigrationRequest) -> Job:
+        """Start a job that embeds a collection's images with another model; see `migrate`.
+
+        Raises:
+            CollectionNotFound: the collection does not exist.
+            ModelNotFound: no model has this name.
+            LimitExceeded: too many jobs are waiting or running.
+        """
+        self._archive.existing(collection)
+        recipe_of(request.model)
+        return self._start("migrate", collection, asdict(request))
 
     def retry(self, id_: str) -> Job:
         """Start a new job with the failed images of a job.

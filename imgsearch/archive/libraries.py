@@ -77,8 +77,11 @@ class Libraries:
                 self._check_room(name, existing)
                 if name in existing:
                     self._require_own(name)
+                    migrated = versions.read(self._store, name).current != name
                     options = CollectionOptions(
-                        weights=options.weights, fields=options.fields, exif=options.exif
+                        weights=None if migrated else options.weights,
+                        fields=options.fields,
+                        exif=options.exif,
                     )
                 library = Library(
                     CollectionHandle(self._store_options, name, options),

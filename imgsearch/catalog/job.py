@@ -9,7 +9,7 @@ from imgsearch.catalog.entry import MAX_INTEGER, check_id, check_text, check_tim
 from imgsearch.errors import ConfigError
 from imgsearch.types import Failure, check_name
 
-JobKind: TypeAlias = Literal["folder", "urls", "upload", "retry"]
+JobKind: TypeAlias = Literal["folder", "urls", "upload", "retry", "migrate"]
 JobStateName: TypeAlias = Literal["queued", "running", "done", "cancelled", "failed"]
 JOB_STATES: Final[tuple[str, ...]] = get_args(JobStateName)
 OVER: Final = ("done", "cancelled", "failed")

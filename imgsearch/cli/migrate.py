@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from imgsearch.text import counted
 
 if TYPE_CHECKING:
     from imgsearch.evaluation.model_comparison import ModelComparison
-    from imgsearch.library.migration import MigrationReport
+    from imgsearch.library.migration import Migration, MigrationReport
     from imgsearch.library.progress import Report
 
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Check the files only; change nothing.")
 @click.option("--drop-old", is_flag=True, help="Remove the vectors of former models.")
 @click.option("--discard", is_flag=True, help="Remove the vectors of an unfinished migration.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of a service that is not running: images are read from its originals.",
+)
 @click.option(
     "--regions",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -49,8 +54,6 @@ if TYPE_CHECKING:
 )
 @options.as_json
 def migrate(
-    db: str | None,
-    collection: str,
     report: Path | None,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
@@ -69,69 +72,83 @@ def migrate(
         raise click.UsageError("--discard deletes an unfinished migration; omit --model")
     facts: dict[str, Any] = {}
     with ExitStack() as stack:
-        place = {"collection": collection, "regions": config["regions"]}
-        opened = options.open_library(Settings.from_environment(), db, **place)
-        library = stack.enter_context(opened)
+        migration = _opened(stack, config)
         if discard:
-            facts["discarded"] = library.migration().discard()
+            facts["discarded"] = migration.discard()
         if model:
             write_failure = failure_writer(stack, report)
-            result = _migrate(library, config, facts, write_failure, as_json=as_json)
+            result = _migrate(migration, config, facts, write_failure, as_json=as_json)
             if not as_json:
                 _print_failures(result.load, report)
         if drop:
-            facts["dropped"] = library.migration().drop_former()
+            facts["dropped"] = migration.drop_former()
     _show(facts, as_json=as_json)
     if model and not config["dry_run"] and not facts["switched"] and config["yes"]:
         sys.exit(1)
 
 
+def _opened(stack: ExitStack, config: dict[str, Any]) -> "Migration":
+    """Open the library, or the archive, that the options select."""
+    settings, collection = Settings.from_environment(), config["collection"]
+    if config["data"] is None:
+        place = {"collection": collection, "regions": config["regions"]}
+        library = stack.enter_context(options.open_library(settings, config["db"], **place))
+        migration: Migration = library.migration()
+        return migration
+    from imgsearch.archive import migration_of
+
+    archive = stack.enter_context(options.open_archive(settings, config["data"], config["db"]))
+    return migration_of(archive, collection)
+
+
 def _migrate(
-    library: Any, config: dict[str, Any], facts: dict[str, Any], on_failure: Any, *, as_json: bool
+    migration: "Migration",
+    config: dict[str, Any],
+    facts: dict[str, Any],
+    on_failure: Any,
+    *,
+    as_json: bool,
 ) -> "MigrationReport":
     """Embed, compare, ask and switch; return the report of the embedding, and fill in `facts`."""
-    arguments = {
-        "weights": config["weights"],
-        "options": options.parse_options(config["options"]),
-        "skip_missing": config["skip_missing"],
-    }
+    from imgsearch.library.migration import MigrationOptions, recipe_of
+
+    kwargs = options.parse_options(config["options"])
+    recipe = recipe_of(config["model"], config["weights"], kwargs)
+    wanted = MigrationOptions(skip_missing=config["skip_missing"], dry_run=config["dry_run"])
     with show.progress(hidden=as_json) as bars:
 
         def update(now: Progress) -> None:
             counts = f"{now.added} embedded, {now.skipped} before, {now.failed} failed"
             bars.update("embedding", now.done, now.found, counts)
 
-        result: MigrationReport = library.migrate(
-            config["model"],
-            **arguments,
-            dry_run=config["dry_run"],
-            on_progress=update,
-            on_failure=on_failure,
-        )
+        result = migration.run(recipe, wanted, on_progress=update, on_failure=on_failure)
     facts |= asdict(result)
     if config["dry_run"] or result.switched:
         return result
-    facts["comparison"] = _compare(library, config["sample"], as_json=as_json)
+    facts["comparison"] = _compare(migration, config["sample"], as_json=as_json)
     if result.missing and not config["skip_missing"]:
         return result
     if config["yes"] or _confirmed(result, as_json=as_json):
-        facts["switched"] = library.migrate(config["model"], **arguments, switch=True).switched
+        facts["switched"] = migration.run(recipe, replace(wanted, switch=True)).switched
     return result
 
 
-def _compare(library: Any, sample: int, *, as_json: bool) -> dict[str, Any] | None:
+def _compare(migration: "Migration", sample: int, *, as_json: bool) -> dict[str, Any] | None:
+    """Compare the two models on a sample, and print a table."""
     from imgsearch.evaluation.model_comparison import compare_models
 
-    migration = library.migration()
-    if not sample or migration.shadow is None:
+    sides = migration.current, migration.shadow
+    if not sample or sides[1] is None:
         return None
     try:
-        comparison = compare_models(migration.current, migration.shadow, sample=sample)
+        comparison = compare_models(
+            sides[0], sides[1], sample=sample, read_image=migration.read_image
+        )
     except ImgSearchError as error:
         show.note(f"no comparison: {error}")
         return None
     if not as_json:
-        models = [side.schema.encoder.model for side in (migration.current, migration.shadow)]
+        models = [side.schema.encoder.model for side in sides if side and side.schema.encoder]
         show.table(("", *models), list(rows(comparison)))
     return asdict(comparison)
 

@@ -25,7 +25,7 @@ from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.progress_bar import progress_bar
 from imgsearch.settings import Settings
 from imgsearch.types import Failure, Value, check_name
-from imgsearch.wire.requests import Change, Ids, JobRequest, to_json
+from imgsearch.wire.requests import Change, Ids, JobRequest, MigrationRequest, to_json
 from imgsearch.wire.responses import (
     CollectionInfo,
     Collections,
@@ -154,6 +154,31 @@ class Client(ServiceContents):
             AccessDenied: the service does not fetch images by URL.
         """
         return self._job(urls=list(urls))
+
+    def migrate(
+        self,
+        model: str,
+        *,
+        switch: bool = True,
+        skip_missing: bool = False,
+        drop_former: bool = False,
+    ) -> JobHandle:
+        """Start a job that embeds all images with another model, and return the job.
+
+        Searches use the former model until all images are embedded, and the new one then, unless
+        `switch` is False. Images that the service cannot read prevent this, and the job's `wait`
+        raises MigrationIncomplete; with `skip_missing` they are left out. With `drop_former` the
+        vectors of former models are deleted at the end. The key needs the scope "admin".
+
+        Raises:
+            CollectionNotFound: the collection does not exist.
+            ModelNotFound: the service has no such model.
+        """
+        flags = {"switch": switch, "skip_missing": skip_missing, "drop_former": drop_former}
+        body = to_json(MigrationRequest, model=model, **flags)
+        path = f"/v1/collections/{self.name}/migrate"
+        started = self._connection.json(JobState, "POST", path, repeat=False, json=body)
+        return JobHandle(self._connection, started.id)
 
     def job(self, id_: str) -> JobHandle:
         """Return the job with this id, for example one that was started earlier."""

@@ -4,7 +4,8 @@
 - comparisons of files, which are valid as long as both files have the same size and time
 - measurements of thresholds, which are valid as long as nine of ten images are the same
 
-With another encoder all of it is forgotten, as the vectors and their scores are others.
+With another encoder measurements are forgotten, because its scores differ. A model change carries
+over the pairs and the comparisons.
 """
 
 import json
@@ -90,6 +91,18 @@ class DuplicateMemory:
         if self._writable:
             lines = [[*pair, one.verdict, one.reason, one.full] for pair, one in compared.items()]
             self._write(self._compared, lines[-_COMPARED:])
+
+    def take(self, former: "DuplicateMemory") -> None:
+        """Add the pairs and comparisons of a former collection with the same images.
+
+        They hold for every encoder, because they are about files.
+        """
+        apart, compared = former.apart(), former.compared()
+        if apart - self.apart():
+            pairs = self.apart() | apart
+            self._write(self._apart, sorted(sorted(pair) for pair in pairs))
+        if compared:
+            self.keep_compared({**compared, **self.compared()})
 
     def measured(self, wanted: Mapping[str, Any], ids: Iterable[str]) -> dict[str, Any] | None:
         """Return a measurement for the arguments `wanted`, if it was made on these images.

@@ -5,16 +5,19 @@ early, even by a kill, goes on when it is run again. `backends/versions.py` has 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from os import PathLike
 from typing import Any, Final
 
 from imgsearch import encoders
 from imgsearch.backends import Collection, Schema, versions
 from imgsearch.backends.regions import WHOLE, has_regions
-from imgsearch.encoders import Recipe
+from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.embedding import Chunk
+from imgsearch.encoders.own import ImageModel
+from imgsearch.encoders.registered import model_name
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
@@ -23,6 +26,7 @@ from imgsearch.errors import (
 )
 from imgsearch.filters import Filter
 from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.duplicate_memory import DuplicateMemory
 from imgsearch.library.ingest import Ingest
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.shadow_sink import ReadImage, ShadowSink
@@ -83,12 +87,32 @@ class MigrationEngine:
     canceled: Callable[[], bool] = lambda: False
 
 
+def recipe_of(
+    model: "str | Encoder | ImageModel",
+    weights: str | PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Return the recipe of a migration's model. The arguments are as for `imgsearch.open`.
+
+    Raises:
+        ConfigError, ModelNotFound, WeightsNotFound, WeightsInvalid: as for `imgsearch.open`.
+    """
+    name = model if isinstance(model, str) else model_name(model)
+    encoders.check(name, weights=weights, options=options)
+    return Recipe.of(name, weights, options)
+
+
 class Migration:
     """The versions of one library, and the change from one model to another."""
 
     def __init__(self, handle: CollectionHandle, engine: MigrationEngine) -> None:
         self._handle, self._engine = handle, engine
         self._store, self._name = handle.backend, handle.name
+
+    @property
+    def read_image(self) -> ReadImage:
+        """The function that returns an image's bytes."""
+        return self._engine.read_image
 
     @property
     def current(self) -> Collection:
@@ -238,6 +262,8 @@ class Migration:
             pass
         else:
             current, read_image = self._handle.required(), self._engine.read_image
+            memory = DuplicateMemory(self._store, current)
+            memory.take(DuplicateMemory(self._store, before))
             sink = ShadowSink(before, current, tally, read_image, failed=failed)
             self._embed(sink, recipe, update=False)
         versions.settle(self._store, self._name)

@@ -30,7 +30,7 @@ class ShadowSink(Sink[Record, Candidate]):
 
     Ids, labels and all other fields are kept. `read_image` returns an image's bytes. An image whose
     bytes cannot be read, or have changed, fails and is missing from the shadow. `failed` holds the
-    ids of these images, and of those that a user's steps left out; a later sink of the same
+    ids of these images, and of images that a user's steps left out; a later sink of the same
     migration gets them, and does not count known images again. `changes` counts the images that
     were written to the shadow or deleted from it.
     """

@@ -12,7 +12,6 @@ from imgsearch import encoders
 from imgsearch.backends import Collection
 from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.own import ImageModel
-from imgsearch.encoders.registered import model_name
 from imgsearch.fields import FieldType
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.contents import LibraryContents
@@ -22,6 +21,7 @@ from imgsearch.library.migration import (
     MigrationEngine,
     MigrationOptions,
     MigrationReport,
+    recipe_of,
 )
 from imgsearch.library.progress import Progress
 from imgsearch.library.thresholds import Thresholds
@@ -152,10 +152,8 @@ class VersionedImages(LibraryContents):
             SchemaMismatch: the collection records no encoder.
             BackendError: the store failed.
         """
-        name = model if isinstance(model, str) else model_name(model)
-        encoders.check(name, weights=weights, options=options)
         return self.migration().run(
-            Recipe.of(name, weights, options),
+            recipe_of(model, weights, options),
             MigrationOptions(switch, skip_missing, dry_run),
             on_progress=on_progress,
             on_failure=on_failure,

@@ -52,6 +52,7 @@ _BODIES: Any = (
     requests.Ids,
     requests.Change,
     requests.JobRequest,
+    requests.MigrationRequest,
 )
 _REST = "/v1/{rest:path}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")

@@ -2,12 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
+from imgsearch.archive import MigrationRequest
 from imgsearch.errors import CollectionNotFound
+from imgsearch.service import conversion
+from imgsearch.service.bodies import described, json_body
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
-from imgsearch.wire import responses, values
+from imgsearch.wire import requests, responses, values
 
 router = APIRouter(prefix="/v1", tags=["collections"])
 
@@ -31,6 +34,24 @@ def get_collection(here: Here, name: values.CollectionName) -> responses.Collect
         if info.name == name:
             return info
     raise CollectionNotFound(f"the collection {name!r} does not exist")
+
+
+@router.post(
+    "/collections/{name}/migrate",
+    status_code=202,
+    dependencies=[allowed("admin")],
+    openapi_extra=described(requests.MigrationRequest),
+)
+def start_migration(
+    here: Here,
+    name: values.CollectionName,
+    migration: Annotated[requests.MigrationRequest, json_body(requests.MigrationRequest)],
+    response: Response,
+) -> responses.JobState:
+    """Start a job that embeds a collection's images with another model."""
+    started = here.jobs.start_migration(name, MigrationRequest(**migration.model_dump()))
+    response.headers["Location"] = f"/v1/jobs/{started.id}"
+    return conversion.job_state(started)
 
 
 @router.delete("/collections/{name}", dependencies=[allowed("admin")])

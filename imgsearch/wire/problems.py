@@ -97,6 +97,9 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.SyncRefused: Kind(409, "sync_refused", "The sync must be confirmed."),
     errors.JobBusy: Kind(409, "job_busy", "The job is still running; cancel it first.", retry=1),
     errors.JobNotFound: Kind(404, "job_not_found", "No job has this id."),
+    errors.MigrationIncomplete: Kind(
+        409, "migration_incomplete", "Images cannot be embedded with the new model; see the job."
+    ),
     errors.LimitExceeded: Kind(413, "limit_exceeded", "The request exceeds a limit.", public=True),
     errors.AccessDenied: Kind(
         401,

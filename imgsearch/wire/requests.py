@@ -237,6 +237,25 @@ class Batch(RequestBody):
 _Column = Annotated[str, StringConstraints(min_length=1, max_length=1_000)] | None
 
 
+class MigrationRequest(RequestBody):
+    """A job that embeds a collection's images with another model, and searches with it then.
+
+    `model` is a name of `imgsearch models`, such as "lite".
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"model": "lite"}]})
+    model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    switch: StrictBool = Field(
+        default=True, description="search with the new model once all images are embedded"
+    )
+    skip_missing: StrictBool = Field(
+        default=False, description="leave out images that cannot be read instead of failing"
+    )
+    drop_former: StrictBool = Field(
+        default=False, description="delete the vectors of former models after the switch"
+    )
+
+
 class JobRequest(RequestBody):
     """A job that adds a folder inside the service's roots, or images by URL.
 

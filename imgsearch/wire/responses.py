@@ -205,7 +205,7 @@ class JobState(ResponseBody):
     """
 
     id: str
-    kind: str = _one_of("folder", "urls", "upload", "retry")
+    kind: str = _one_of("folder", "urls", "upload", "retry", "migrate")
     collection: str
     state: str = _one_of("queued", "running", "done", "cancelled", "failed")
     found: int

@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 import imgsearch
+from tests.archive.place import archive, images, jpeg
 from tests.pictures import write
 
 
@@ -90,3 +91,17 @@ def test_model_or_another_task_is_required(run, library):
     assert "name the new --model" in done.stderr
     done = run("migrate", "--db", library.url, "--discard", "--model", "lite")
     assert (done.exit_code, "omit --model" in done.stderr) == (2, True)
+
+
+def test_archive_is_migrated_from_its_originals(run, tmp_path):
+    (tmp_path / "dienst").mkdir()
+    with archive(tmp_path / "dienst") as store:
+        store.add(images(0, 3))
+    words = ("migrate", "--data", tmp_path / "dienst", "--yes", "--model", "lite")
+    done = run(*words, "--json")
+    facts = json.loads(done.stdout)
+    assert (facts["switched"], facts["load"]["added"], facts["missing"]) == (True, 3, 0)
+    assert facts["comparison"]["copies"]["n"] == 12  # 4 changes of each original
+    with archive(tmp_path / "dienst") as store:
+        assert store.library().model == "lite"
+        assert store.search(jpeg(2))[0].entry.name == "bild ü 2.jpg"

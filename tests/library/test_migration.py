@@ -13,6 +13,7 @@ import imgsearch
 from imgsearch.backends import connect, notes, versions
 from imgsearch.encoders import load
 from imgsearch.errors import CollectionNotFound, ConfigError, ModelNotFound
+from imgsearch.library.duplicate_memory import DuplicateMemory
 from imgsearch.library.versioned_images import VersionedImages
 from tests.pictures import write
 
@@ -40,7 +41,7 @@ def paths(library):
 
 
 def test_migration_keeps_ids_labels_and_fields(bench, tmp_path):
-    """In every store the new vectors are those of a new library with the new model."""
+    """In every store the new vectors equal the vectors of a library with the new model."""
     files = write(tmp_path / "Hunde", 2) + write(tmp_path / "Gänse", 1, start=2)
     name = bench.new_name()
     place = {"collection": name, "token": bench.token}
@@ -117,6 +118,14 @@ def relabel(library, path):
     library.collection.upsert(
         [imgsearch.Record(record.id, record.vector, {**record.fields, "label": "Wolf"})]
     )
+
+
+def test_pairs_kept_apart_stay_apart(library, files):
+    store = library._handle.backend
+    pair = DuplicateMemory(store, library.collection).keep_apart(str(files[0]), str(files[1]))
+    for model in ("lite", "classic"):
+        library.migrate(model, switch=True)
+        assert DuplicateMemory(store, library.collection).apart() == {pair}
 
 
 def test_declared_fields_are_migrated(url, files):

@@ -50,12 +50,13 @@ def first_status(service, key, head):
 def test_body_without_a_valid_key_is_rejected_before_reading(service):
     """The service requests an accepted body with 100; otherwise it responds without the body."""
     heads = [
-        f"{method.upper()} {path.format(id='a')} HTTP/1.1\r\nContent-Type: {kind}; boundary=b\r\n"
+        f"{method.upper()} {path.format(id='a', name='a')} HTTP/1.1\r\n"
+        f"Content-Type: {kind}; boundary=b\r\n"
         for path, operations in service.http.get("/openapi.json").json()["paths"].items()
         for method, operation in operations.items()
         for kind in operation.get("requestBody", {}).get("content", ())
     ]
-    assert len(heads) == 7
+    assert len(heads) == 8
     for head in heads:
         assert first_status(service, "img_wrong", head) == 401, head
         assert first_status(service, service.secrets["admin"], head) == 100, head
