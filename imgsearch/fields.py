@@ -13,11 +13,11 @@ import numpy as np
 
 from imgsearch.errors import ConfigError, FieldInvalid
 from imgsearch.text import did_you_mean
-from imgsearch.types import Value
+from imgsearch.types import SEPARATOR, Value
 
 FieldType = Literal["str", "int", "float", "bool"]
 
-Declaration: TypeAlias = Mapping[str, "FieldType | type"]
+Declaration: TypeAlias = Mapping[str, "FieldType | type | Literal['list']"]
 """The names of fields with their types: ``{"year": int, "city": str}``, or ``{"year": "int"}``."""
 
 ZEROS: Final[Mapping[FieldType, Value]] = {"str": "", "int": 0, "float": 0.0, "bool": False}
@@ -32,6 +32,8 @@ _RESERVED: Final = frozenset({
     "true", "false", "array_contains", "json_contains", "include", "exclude", "count",
 })  # fmt: skip
 _REGIONS: Final = ("image", "box", "object")
+# a list of texts is stored as one text
+_LISTS: Final = (list, tuple, list[str], "list")
 _TYPES: Final[Mapping[Any, FieldType]] = {str: "str", int: "int", float: "float", bool: "bool"}
 _PYTHON: Final[Mapping[FieldType, tuple[type, ...]]] = {
     "str": (str,),
@@ -109,11 +111,13 @@ def _pair(text: object) -> tuple[str, str]:
 
 
 def _type(name: str, kind: object) -> FieldType:
-    names = tuple(_TYPES.values())
+    names = (*_TYPES.values(), "list")
+    if kind in _LISTS:
+        return "str"
     if isinstance(kind, type) and kind in _TYPES:
         return _TYPES[kind]
-    if isinstance(kind, str) and kind in names:
-        return next(known for known in names if known == kind)
+    if (known := next((known for known in _TYPES.values() if known == kind), None)) is not None:
+        return known
     text = kind.__name__ if isinstance(kind, type) else repr(kind)
     raise ConfigError(
         f"field {name!r} has unknown type {text}. Use one of {', '.join(names)}"
@@ -129,13 +133,15 @@ def is_null(value: object) -> bool:
 
 
 def field_value(value: Any) -> Value | None:
-    """Return a cell as the value of a field; dates and times in ISO 8601, None if it is empty.
+    """Return a cell as the value of a field, None if it is empty.
 
-    >>> field_value(dt.date(2024, 5, 1))
-    '2024-05-01'
+    Dates and times are in ISO 8601. The items of a list are joined by "; ".
+
+    >>> field_value(dt.date(2024, 5, 1)), field_value(["dog", "cat"])
+    ('2024-05-01', 'dog; cat')
 
     Raises:
-        FieldInvalid: it is no text, number, boolean or time.
+        FieldInvalid: it is no text, number, boolean, time or list of texts.
     """
     if is_null(value):
         return None
@@ -151,7 +157,26 @@ def field_value(value: Any) -> Value | None:
             return value.isoformat()
         case os.PathLike() | uuid.UUID():
             return str(value)
-    raise FieldInvalid(f"a {type(value).__name__} is not a str, a number or a bool.")
+        case list() | tuple() | set() | frozenset() | np.ndarray():
+            return _joined(value)
+    raise _wrong_value(value)
+
+
+def _joined(items: Any) -> str:
+    """Return a list of texts as one text.
+
+    Raises:
+        FieldInvalid: an item is no text.
+    """
+    if not all(isinstance(item, str) for item in items):
+        raise _wrong_value(items)
+    plain = (str(field_value(item.replace(";", ","))).strip() for item in items)
+    return SEPARATOR.join(filter(None, plain))
+
+
+def _wrong_value(value: object) -> FieldInvalid:
+    name = type(value).__name__
+    return FieldInvalid(f"a {name} is not a str, a number, a bool or a list of str.")
 
 
 def typed(fields: Mapping[str, Any], types: Mapping[str, FieldType]) -> dict[str, Value]:

@@ -35,6 +35,10 @@ Value: TypeAlias = str | int | float | bool
 """The value of a record's field."""
 
 
+SEPARATOR: Final = "; "
+"""Joins the items of a list that is stored as the text of one field."""
+
+
 class _FieldReader:
     """Reads the `fields` of a record or a hit."""
 

@@ -110,13 +110,15 @@ class Upload(Candidate):
 
 
 def checked_fields(fields: Mapping[str, Value], types: Mapping[str, FieldType]) -> dict[str, Value]:
-    """Return an image's fields, with declared ones as their types.
+    """Return an image's fields, with declared ones as their types, and lists as texts.
 
     Raises:
         FieldInvalid: a declared field has another type.
     """
-    declared = {name: value for name, value in fields.items() if name in types}
-    return {**fields, **typed(declared, types)}
+    checked = {
+        name: value for name, value in fields.items() if name in types or isinstance(value, list)
+    }
+    return {**fields, **typed(checked, types)}
 
 
 def row_key(entry: Entry) -> str:

@@ -121,8 +121,8 @@ def declared_fields(command: F) -> F:
         multiple=True,
         metavar="NAME:TYPE",
         callback=parse,
-        help="Field of your own, of the type str, int, float or bool, e.g. year:int; columns of "
-        "lists fill it, and --where filters by it. Repeatable.",
+        help="Field of your own, of the type str, int, float, bool or list, e.g. year:int; columns "
+        "of lists fill it, and --where filters by it. Repeatable.",
     )(command)
 
 

@@ -2,7 +2,7 @@
 
 ``{"label": "cat", "year": {">=": 2019, "<": 2024}}``: every key has to hold. A list means "in" and
 None means "is null". The operators are ``== != < <= > >=``, "in" and "not in" with a list,
-"startswith", "under", "like" and "glob" with a text, and "null" with true or false.
+"startswith", "contains", "under", "like" and "glob" with a text, and "null" with true or false.
 
 Other combinations are ``{"all": […]}``, ``{"any": […]}`` and ``{"not": …}`` of such dictionaries.
 `to_json` writes each condition as ``{"field": "year", "op": ">=", "value": 2020}``, which can be
@@ -36,7 +36,7 @@ from imgsearch.types import Value
 DEEPEST: Final = 16  # search forms nest filters 2 or 3 levels deep
 MOST: Final = 1_000  # objects plus listed values
 _OPERATIONS: Final = get_args(Operation)
-_TEXTS: Final = ("startswith", "under", "like", "glob")
+_TEXTS: Final = ("startswith", "contains", "under", "like", "glob")
 _ALL: Final = (*_OPERATIONS, "in", "not in", *_TEXTS, "null")
 _LONGEST_NAME: Final = 64  # characters, the limit of a collection schema
 _JSON: Final[Mapping[type, str]] = {
@@ -146,7 +146,7 @@ class _Reader:
                 if not isinstance(value, bool):
                     raise _fault(at, f'"null" takes true or false, not {_kind(value)}')
                 return IsNull(field) if value else Not(IsNull(field))
-            case "startswith" | "under" | "like" | "glob":
+            case str() if op in _TEXTS:
                 if not isinstance(value, str):
                     raise _fault(at, f'"{op}" takes a text, not {_kind(value)}')
                 condition: Filter = getattr(Field(field), op)(value)

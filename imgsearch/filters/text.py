@@ -5,7 +5,7 @@
     one       := "not" one | "(" any ")" | condition
     condition := field ("=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">=") value
                | field ["not"] "in" "(" [value ("," value)*] ")"
-               | field ["not"] ("startswith" | "under" | "like" | "glob") text
+               | field ["not"] ("startswith" | "contains" | "under" | "like" | "glob") text
                | field "is" ["not"] "null"
     value     := text | number | "true" | "false"
     text      := 'in quotes' | "in quotes" | word
@@ -50,9 +50,9 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII 
 _OPERATIONS: Final[dict[str, Operation]] = {
     "=": "==", "==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=",
 }  # fmt: skip
-_TEXTS: Final = ("startswith", "under", "like", "glob")
+_TEXTS: Final = ("startswith", "contains", "under", "like", "glob")
 _KEYWORDS: Final = frozenset({"and", "or", "not", "in", "is", "null", *_TEXTS})
-_OPERATORS: Final = "=, !=, <, <=, >, >=, in, startswith, under, like, glob or is"
+_OPERATORS: Final = "=, !=, <, <=, >, >=, in, startswith, contains, under, like, glob or is"
 _CLOSING: Final = {"(": ")", "[": "]"}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, TypeAlias
 
-from imgsearch.types import Value
+from imgsearch.types import SEPARATOR, Value
 
 Operation = Literal["==", "!=", "<", "<=", ">", ">="]
 _PLAIN: Final = re.compile(r"(?:(?![*?\[K;`])[\x01-\x7f])*")
@@ -205,6 +205,19 @@ class Field:
         True
         """
         return Glob(self.name, _glob_of(pattern))
+
+    def contains(self, item: str) -> Filter:
+        """Return a filter for records whose list of texts has this item, as a whole.
+
+        >>> matches(Field("tags").contains("cat"), {"tags": "dog; cat"})
+        True
+        >>> matches(Field("tags").contains("cat"), {"tags": "caterpillar"})
+        False
+        """
+        plain = "".join(map(_plain, item))
+        first = Or(Compare(self.name, "==", item), StartsWith(self.name, item + SEPARATOR))
+        later = (f"*{SEPARATOR}{plain}", f"*{SEPARATOR}{plain}{SEPARATOR}*")
+        return Or(first, Or(*(Glob(self.name, pattern) for pattern in later)))
 
     def isnull(self) -> Filter:
         """Return a filter for records without a value, or with the zero of its type; see `IsNull`.

@@ -19,7 +19,7 @@ from imgsearch.fields import FieldType, typed
 from imgsearch.images import decoder
 from imgsearch.images.pillow_warnings import no_warnings
 from imgsearch.text import did_you_mean
-from imgsearch.types import Value
+from imgsearch.types import SEPARATOR, Value
 
 FIELDS: Final[Mapping[str, FieldType]] = {
     "taken": "str",
@@ -125,7 +125,7 @@ def _facts(image: Image.Image) -> dict[str, Value]:
         "lens": _text(details.get(_LENS)),
         "latitude": _degrees(gps.get(2), gps.get(1), "S", 90),
         "longitude": _degrees(gps.get(4), gps.get(3), "W", 180),
-        "keywords": "; ".join(_keywords(exif.get(_KEYWORDS), xmp)),
+        "keywords": SEPARATOR.join(_keywords(exif.get(_KEYWORDS), xmp)),
         "rating": _rating(exif.get(_RATING), xmp),
     }
     if facts["latitude"] is None or facts["longitude"] is None:

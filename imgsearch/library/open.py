@@ -55,9 +55,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `max_pixels` limits the decoded pixels of an added image or a query image. A JPEG is decoded at
     1/2, 1/4 or 1/8 scale if that is enough for the encoder, so a 200-megapixel JPEG is accepted.
 
-    `fields` declares fields of your own with their types, str, int, float or bool, such as
-    ``{"year": int}``. Searches filter on them, and `add` checks the type of their values. An
-    existing collection remembers its own; the next `add` declares further ones, if the store can.
+    `fields` declares fields of your own with their types, str, int, float, bool or list (of texts),
+    such as ``{"year": int}``. Searches filter on them, and `add` checks their values. An existing
+    collection remembers its own; the next `add` declares further ones, if the store can.
 
     `exif` declares and fills fields from the files' metadata: ``taken``, ``camera``, ``lens``,
     ``width``, ``height``, ``latitude``, ``longitude``, ``keywords`` and ``rating``, or some of

@@ -33,7 +33,8 @@ _Whole = Annotated[
 _Real = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 _Letters = Annotated[StrictStr, StringConstraints(max_length=2_000)]
 Fields = Annotated[
-    dict[_Name, _Letters | StrictBool | _Whole | _Real], Field(max_length=MAX_FIELDS)
+    dict[_Name, _Letters | StrictBool | _Whole | _Real | list[_Letters]],
+    Field(max_length=MAX_FIELDS),
 ]
 Weight = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Score = Annotated[float, Field(allow_inf_nan=False)]

@@ -37,7 +37,8 @@ def test_updates_and_the_next_first_image_change_what_is_filtered(opened):
     )
     assert names(opened, Field("year") == 2019) == ["ä.jpg"]
     id_ = added.entries[0].id
-    opened.update(id_, fields={"year": 2024})
+    opened.update(id_, fields={"year": 2024, "tags": ["a", "b"]})
+    assert opened.entry(id_).fields["tags"] == "a; b"
     assert names(opened, Field("year") == 2024) == ["ä.jpg"]
     assert names(opened, Field("year") == 2019) == []
     with pytest.raises(FieldInvalid, match="takes int, not str"):

@@ -139,10 +139,7 @@ def test_columns_become_label_and_fields():
     assert ignored == ["row 3"]
     assert len(set(notes)) == 2
     assert notes[0].startswith("column 'two words' was not added as a field: field name")
-    assert (
-        notes[1]
-        == "column 'box' was not added as a field: a list is not a str, a number or a bool."
-    )
+    assert notes[1].startswith("column 'box' was not added as a field: a list is not a str")
 
 
 def test_label_of_a_pair_is_a_text_or_a_number():

@@ -128,7 +128,11 @@ def test_note_names_an_undeclared_field_once(url):
         ({"id": int}, FieldInvalid, "is reserved"),
         ({"größe": int}, FieldInvalid, "Use an ASCII identifier"),
         ({3: int}, FieldInvalid, "Use an ASCII identifier"),
-        ({"year": complex}, ConfigError, "unknown type complex. Use one of str, int, float, bool"),
+        (
+            {"year": complex},
+            ConfigError,
+            "unknown type complex. Use one of str, int, float, bool, list",
+        ),
         ({"year": "integer"}, ConfigError, "unknown type 'integer'"),
         ({"year": None}, ConfigError, "unknown type None"),
         (["year:int", "year"], ConfigError, "declared twice"),
@@ -288,3 +292,24 @@ def test_metadata_is_read_on_request_only(url):
         assert library.add([("a.jpg", photo(1))]).updated == 1
         assert by_path(library)["a.jpg"]["taken"] == "2001-05-01T12:00:00"
         assert set(library.fields) == {"path", "label", "taken", "width"}
+
+
+def test_lists_of_texts_are_found_by_their_items(url):
+    with opened(url, fields={"tags": list}) as library:
+        rows = [["dog", "Käse; alt"], ("cat",), "caterpillar", ["a", "cat", "z"], [], None]
+        images = [
+            {"image": picture(n), "path": f"{n}.png", "tags": tags} for n, tags in enumerate(rows)
+        ]
+        assert library.add(images).added == 6
+        assert by_path(library)["0.png"]["tags"] == "dog; Käse, alt"
+
+        def paths(where):
+            return sorted(hit.path for hit in library.search(RGB[0], where=where))
+
+        assert paths(Field("tags").contains("cat")) == ["1.png", "3.png"]
+        assert paths("tags contains dog or tags contains 'z'") == ["0.png", "3.png"]
+        assert paths({"tags": {"contains": "Käse, alt"}}) == ["0.png"]
+        assert paths("not tags contains cat and tags is not null") == ["0.png", "2.png"]
+        assert paths("tags contains '*'") == []
+        library.add([{"path": "3.png", "image": picture(3), "tags": []}])
+        assert paths("tags contains cat") == ["1.png"]
