@@ -5,7 +5,9 @@ import pty
 import subprocess
 import sys
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from imgsearch.library.progress import Progress
 from imgsearch.library.progress_bar import progress_bar
@@ -50,3 +52,17 @@ def test_own_function_is_called_without_a_bar(capsys):
     with progress_bar(None, print) as report:
         assert report is print
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.process
+def test_notebook_shows_one_line_without_ipywidgets(tmp_path):
+    write(tmp_path / "größe", 2)
+    code = (
+        "import imgsearch\n"
+        "with imgsearch.open('memory://', model='classic') as library:\n"
+        f"    report = library.add({str(tmp_path / 'größe')!r})\n"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    (output,) = notebook.cells[0].outputs  # updates replace it, and nothing warns
+    assert "2/2 2 added, 0 skipped, 0 failed" in output["data"]["text/html"]
