@@ -180,7 +180,7 @@ def _table(
     names: Sequence[Any], rows: Iterator[tables.Row], reading: Reading
 ) -> Iterator[Reference]:
     first = next(rows, {})
-    columns = Columns.of(names or list(first), first, wanted=reading.path_column, table="the table")
+    columns = Columns.of(names or list(first), first, wanted=reading.columns, table="the table")
     return tables.references(
         chain([first] if first else [], rows), columns, reading.ignored, reading.note
     )
@@ -263,7 +263,7 @@ def _reference(
     if isinstance(item, SourceError):
         return Reference("", content=item, place=place)
     return items.reference(
-        item, place, path_column=reading.path_column, classes=classes, on_note=reading.note
+        item, place, columns=reading.columns, classes=classes, on_note=reading.note
     )
 
 

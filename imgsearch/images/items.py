@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from imgsearch.errors import ConfigError, SourceError
+from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.objects import as_array, as_pixels, as_vector, channels_last
 from imgsearch.images.references import Reference
 from imgsearch.images.sources import label_text
@@ -52,7 +53,7 @@ def reference(
     item: Any,
     place: str,
     *,
-    path_column: str | None = None,
+    columns: ListColumns = ListColumns(),  # noqa: B008 - frozen
     classes: list[str] | None = None,
     on_note: Callable[[str], None] = lambda _note: None,
 ) -> Reference | None:
@@ -65,8 +66,8 @@ def reference(
         SourceError: the object is no image.
     """
     if isinstance(item, Mapping):
-        columns = Columns.of(list(item), item, wanted=path_column, table=place)
-        return reference_of(item, columns, place, on_note)
+        of_item = Columns.of(list(item), item, wanted=columns, table=place)
+        return reference_of(item, of_item, place, on_note)
     if is_named(item):
         return Reference(fsdecode(item[0]), content=pixels(item[1], place), place=place)
     label = None

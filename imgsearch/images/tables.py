@@ -5,60 +5,73 @@ A column holds paths or images, ``label`` holds labels, and all others are field
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from PIL import Image
 
 from imgsearch.errors import FieldInvalid, SourceError
 from imgsearch.fields import check_field_name, field_value, is_null
+from imgsearch.images.image_lists import ListColumns, text
+from imgsearch.images.image_lists.column_names import (
+    clean,
+    find,
+    label_place,
+    path_places,
+)
 from imgsearch.images.references import Reference
 from imgsearch.images.sources import label_text, printable
-from imgsearch.text import did_you_mean
 from imgsearch.types import Value
 
-PATHS: Final = (
-    "path", "file", "filename", "file_name", "filepath", "file_path", "image_path", "image", "img",
-)  # fmt: skip
-"""Names of a column of paths, which is found by itself, in order of preference."""
-
-_LABEL: Final = "label"
 _DIMENSIONS: Final = (2, 3)  # of an array of pixels: gray, and with channels
-_OWN: Final = ("path", _LABEL)
+_OWN: Final = ("path", "label")
 _OnText = Callable[[str], None]
 Row = Mapping[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of a table: `path` holds paths or names, `image` images; None without one."""
+    """The columns of a table: of paths or names, of images, and of labels; None without one.
+
+    They are found as those of list files; see `ListColumns`.
+    """
 
     path: object
     image: object
+    label: object = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, names: Sequence[Any], first: Row, *, wanted: str | None, table: str) -> "Columns":
-        """Return the columns, given their names and the first row. `wanted` names the paths'.
+    def of(cls, names: Sequence[Any], first: Row, *, wanted: ListColumns, table: str) -> "Columns":
+        """Return the columns, given their names and the first row. `wanted` names some of them.
 
         Raises:
-            SourceError: no column holds paths or images.
+            SourceError: no column holds paths or images, or several may hold the paths.
         """
-        listed = ", ".join(map(str, names))[:400] or "none"
-        if wanted is not None:
-            if wanted not in names:
-                near = did_you_mean(wanted, [str(name) for name in names])
-                raise SourceError(f"{table} has no column {wanted!r}, but: {listed}{near}")
-            holds_images = is_image(first.get(wanted))
-            return cls(None if holds_images else wanted, wanted if holds_images else None)
-        image = next((name for name in names if is_image(first.get(name))), None)
-        known = {str(name).lower(): name for name in reversed(names) if name != image}
-        path = next((known[name] for name in PATHS if name in known), None)
-        if path is None and image is None:
+        images = [name for name in names if is_image(first.get(name))]
+        image = images[0] if images else None
+        if wanted.path is not None and wanted.path in images:
+            image, wanted = wanted.path, replace(wanted, path=None)
+            texts = ["" for _ in names]
+        else:
+            texts = [clean(str(name)) if _may_be_path(first.get(name)) else "" for name in names]
+        try:
+            places = path_places(texts, wanted)
+            if len(places) > 1 and not images:
+                find(texts, wanted)  # raises the error
+            path = places[0] if places else None
+            labels = ["" if name in images else clean(str(name)) for name in names]
+            label, notes = label_place(labels, wanted, path)
+        except SourceError as error:
+            raise SourceError(f"{table}: {error}") from error
+        if not places and not images:
+            columns = ", ".join(map(str, names))[:400] or "none"
             raise SourceError(
-                f"{table} has no column of paths or images, such as path or image, but: {listed}. "
+                f"{table} has no column of paths or images, such as path or image, but: {columns}. "
                 "Name it: path_column."
             )
-        return cls(path, image)
+        named = [None if place is None else names[place] for place in (path, label)]
+        return cls(named[0], image, named[1], notes)
 
 
 def is_image(value: object) -> bool:
@@ -77,6 +90,8 @@ def references(
     rows: Iterable[Row], columns: Columns, on_ignored: _OnText, on_note: _OnText
 ) -> Iterator[Reference]:
     """Yield the image of each row. Rows without a path and an image are ignored."""
+    for note in columns.notes:
+        on_note(note)
     for number, row in enumerate(rows, 1):
         reference = reference_of(row, columns, f"row {number}", on_note)
         if reference is None:
@@ -100,14 +115,22 @@ def reference_of(row: Row, columns: Columns, place: str, on_note: _OnText) -> Re
     name = "" if path is None or is_null(path) else os.fsdecode(path)
     if is_null(content) and not name:
         return None
-    label = row.get(_LABEL)
+    label = row.get(columns.label)
     return Reference(
         path=name or file_name(content),
-        label=label_text("" if is_null(label) else str(label)) if _LABEL in row else None,
-        fields=fields_of(row, {columns.path, columns.image, _LABEL}, on_note),
+        label=_label(label) if columns.label is not None and columns.label in row else None,
+        fields=fields_of(row, {columns.path, columns.image, columns.label}, on_note),
         content=None if is_null(content) else content,
         place=place,
     )
+
+
+def _may_be_path(cell: object) -> bool:
+    return isinstance(cell, str | os.PathLike) or (not is_image(cell) and is_null(cell))
+
+
+def _label(cell: object) -> str:
+    return label_text("" if is_null(cell) else text(cell).strip())
 
 
 def fields_of(row: Row, others: set[object], on_note: _OnText) -> dict[str, Value]:

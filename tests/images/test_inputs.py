@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -151,11 +152,26 @@ def test_label_of_a_pair_is_a_text_or_a_number():
         list(references([(RGB, {"box": 1})]))
 
 
+def test_table_and_list_file_have_the_same_columns(tmp_path):
+    frame = pd.DataFrame({"Dateiname": ["a.png", "b.png"], "Klasse": ["Käfer", None], "x": [1, 2]})
+    frame.to_csv(tmp_path / "l.csv")
+    reading = Reading(all_fields=True, types={"x": "int"})
+    for source in (frame, tmp_path / "l.csv", frame.to_dict("records")):
+        images = list(references(source, reading))
+        assert [Path(image.path).name for image in images] == ["a.png", "b.png"]
+        assert [image.label for image in images] == ["Käfer", ""]
+        assert [dict(image.fields)["x"] for image in images] == [1, 2]
+    named = Reading(path_column="Klasse", label_column="x")
+    assert [(image.path, image.label) for image in references(frame, named)] == [("Käfer", "1")]
+    with pytest.raises(SourceError, match="the table: its columns 'file', 'url' may all hold"):
+        references(pd.DataFrame({"file": ["a"], "url": ["b"]}))
+
+
 def test_path_column_is_named():
     frame = pd.DataFrame({"path": ["x"], "there": ["a.png"]})
     (image,) = references(frame, Reading("there"))
     assert (image.path, dict(image.fields)) == ("a.png", {})
-    with pytest.raises(SourceError, match=r"the table has no column 'their', but: path, there"):
+    with pytest.raises(SourceError, match="no column is called 'their', for the path.*; did you"):
         references(frame, Reading("their"))
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from imgsearch.errors import SourceError
 from imgsearch.fields import FieldType
 from imgsearch.filters import composed
+from imgsearch.text import did_you_mean
 
 # names are compared in lower case, without blanks, "_" and "-"
 _PATHS: Final = frozenset((
@@ -64,30 +65,48 @@ def find(names: Sequence[str], wanted: ListColumns) -> Places | None:
     Raises:
         SourceError: a wanted column does not exist, or several columns may hold the paths.
     """
-    path = _named(names, wanted.path, "path")
-    if path is None:
-        paths = _usual(names, "path", _PATHS)
-        if len(paths) > 1:
-            raise SourceError(
-                f"its columns {_quoted(names, paths)} may all hold the paths. Name one: "
-                "path_column, or --path-column on the command line"
-            )
-        if not paths:
-            return None
-        path = paths[0]
-    label = _named(names, wanted.label, "label")
-    notes: tuple[str, ...] = ()
-    if label is None:
-        labels = [place for place in _usual(names, "label", _LABELS) if place != path]
-        if len(labels) == 1:
-            label = labels[0]
-        elif labels:
-            notes = (
-                f"the columns {_quoted(names, labels)} may all hold the labels, so none was read: "
-                "label_column or --label-column names one",
-            )
+    paths = path_places(names, wanted)
+    if len(paths) > 1:
+        raise SourceError(
+            f"its columns {_quoted(names, paths)} may all hold the paths. Name one: path_column, "
+            "or --path-column on the command line"
+        )
+    if not paths:
+        return None
+    path = paths[0]
+    label, notes = label_place(names, wanted, path)
     ids = [place for place, name in enumerate(names) if name.casefold() == "id"]
     return Places(path, label, ids[0] if ids else None, notes)
+
+
+def path_places(names: Sequence[str], wanted: ListColumns) -> list[int]:
+    """Return the places of the columns that may hold the paths: the wanted one, or by their names.
+
+    Raises:
+        SourceError: the wanted column does not exist.
+    """
+    place = _named(names, wanted.path, "path")
+    return _usual(names, "path", _PATHS) if place is None else [place]
+
+
+def label_place(
+    names: Sequence[str], wanted: ListColumns, path: int | None
+) -> tuple[int | None, tuple[str, ...]]:
+    """Return the place of the labels' column, or None, and notes about an uncertain choice.
+
+    Raises:
+        SourceError: the wanted column does not exist.
+    """
+    place = _named(names, wanted.label, "label")
+    if place is not None:
+        return place, ()
+    places = [place for place in _usual(names, "label", _LABELS) if place != path]
+    if len(places) < 2:
+        return (places[0] if places else None), ()
+    return None, (
+        f"the columns {_quoted(names, places)} may all hold the labels, so none was read: "
+        "label_column or --label-column names one",
+    )
 
 
 def has_path(names: Sequence[str], wanted: ListColumns) -> bool:
@@ -114,7 +133,8 @@ def _named(names: Sequence[str], wanted: str | None, what: str) -> int | None:
     if len(places) == 1:
         return places[0]
     problem = f"{len(places)} columns are" if places else "no column is"
-    raise SourceError(f"{problem} called {wanted!r}, for the {what}. {listed(names)}")
+    near = did_you_mean(wanted, names)
+    raise SourceError(f"{problem} called {wanted!r}, for the {what}. {listed(names)}{near}")
 
 
 def _usual(names: Sequence[str], first: str, usual: frozenset[str]) -> list[int]:
