@@ -224,7 +224,7 @@ class CollectionSink(Sink[Reference, Candidate]):
         label = str(changes.get("label", record.fields.get("label", "")))
         index.label(record.id, label, path)
         if "path" in changes:  # the file has moved
-            index.forget([str(record.fields.get("path", ""))])
+            index.forget_content(str(record.fields.get("path", "")), record.id)
 
     def _changes(self, record: Record, file: Candidate, *, repeats: bool) -> dict[str, Value]:
         """Return the changed fields of a stored image, given a file with the same content."""

@@ -171,11 +171,24 @@ class FileIndex:
                     self._paths[old.content].discard(path)
             self.further.pop(path, None)
 
+    def forget_content(self, path: str, content: str) -> None:
+        """Remove one content of a file. Further contents that are stored with its path stay."""
+        others = self.further.pop(path, set()) - {content}
+        file = self.files.get(path)
+        if file is not None and file.content == content:
+            if not others:
+                self.forget([path])
+                return
+            self.set(path, FileRead(others.pop(), None))
+        if others:
+            self.further[path] = others
+
     def forget_images(self, contents: Iterable[str]) -> None:
         """Remove images with all their files."""
         for content in contents:
             self.labels.pop(content, None)
-            self.forget(list(self.paths(content)))
+            for path in list(self.paths(content)):
+                self.forget_content(path, content)
 
     def rebuild(self, collection: Collection) -> None:
         """Read the paths and labels of all stored images.

@@ -6,17 +6,21 @@ import tempfile
 import time
 import unicodedata
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import imgsearch
-from imgsearch.errors import SourceError, SyncRefused
+from imgsearch.backends import memory
+from imgsearch.backends.memory import MemoryCollection
+from imgsearch.errors import BackendError, SourceError, SyncRefused
 from imgsearch.images import sources
 from imgsearch.library import tracked_files
 from tests.pictures import write
+from tests.soak import syncs
 from tests.unprivileged import unprivileged
 
 COUNTS = ("added", "changed", "renamed", "deleted", "unchanged", "failed")
@@ -337,6 +341,49 @@ def contents(tmp_path_factory):
     return contents
 
 
+class Dying(MemoryCollection):
+    """A collection whose store fails after some writes, for the rest of a sync."""
+
+    writes = 10**9
+
+    def _upsert(self, records):
+        self._fail()
+        super()._upsert(records)
+
+    def _delete(self, ids):
+        self._fail()
+        super()._delete(ids)
+
+    def _fail(self):
+        Dying.writes -= 1
+        if Dying.writes < 0:
+            raise BackendError("the process is killed here")
+
+
+@given(lives=st.lists(st.tuples(st.integers(0, 14), st.randoms(use_true_random=False)), max_size=6))
+@settings(max_examples=15, deadline=None, phases=[Phase.reuse, Phase.generate])
+def test_sync_is_completed_after_any_write_was_the_last(lives):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory() as name,
+        imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as library,
+    ):
+        patch.setattr(memory, "MemoryCollection", Dying)
+        folder = Path(name)
+        for place in range(8):
+            syncs.draw(folder / f"{place % 4}/{place}.png", place)
+        for life, (writes, dice) in enumerate(lives, 1):
+            patch.setattr(Dying, "writes", writes)
+            with suppress(BackendError):
+                library.sync(folder, confirm=True)
+            for _ in range(4):
+                if any(folder.rglob("*.png")):
+                    syncs.change(folder, dice, 100 * life)
+        patch.setattr(Dying, "writes", 10**9)
+        library.sync(folder, confirm=True)
+        check_images(library, folder)
+
+
 PATHS = ("1.png", "a/1.png", "a/2.png", "b/1.png", "b/c/3.png")
 STEPS = st.lists(
     st.one_of(
@@ -390,9 +437,16 @@ def check_sync(library, root):
     plan = library.sync(root, dry_run=True)
     report = library.sync(root, confirm=True)
     assert counts(plan) == counts(report)
+    files = check_images(library, root)
+    assert report.added + report.changed + report.renamed + report.unchanged == len(files)
+
+
+def check_images(library, root):
+    """Compare the library with the folder after a sync; return the folder's contents by path."""
     files = on_disk(root)
     images = stored(library) if library.exists() else {}
     assert images.items() <= files.items()  # each image has the path of a file with its content
     assert set(images.values()) == set(files.values())
-    assert report.added + report.changed + report.renamed + report.unchanged == len(files)
+    assert len(images) == library.count()
     assert counts(library.sync(root)) == (0, 0, 0, 0, len(files), 0)
+    return files

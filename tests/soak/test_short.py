@@ -2,11 +2,15 @@
 
 import pytest
 
-from tests.soak import document, images, kills, load, nasty
+from tests.soak import document, images, kills, load, nasty, syncs
 
 
 def test_killed_loads_lose_nothing_and_complete():
     assert sum(kills.main(2, 100).values()) == 2
+
+
+def test_killed_syncs_lose_nothing_and_complete():
+    assert syncs.main(2, 30) == 2
 
 
 def test_responses_to_generated_requests_match_the_document():
