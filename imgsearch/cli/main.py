@@ -35,6 +35,7 @@ _COMMANDS = {
     "search": "search",
     "serve": "serve",
     "sync": "sync",
+    "tag": "tag",
     "threshold": "threshold",
     "tune": "tune",
     "ui": "ui",

@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +13,8 @@ from imgsearch import encoders
 from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.encoders import Recipe
 from imgsearch.encoders.query_encoder import QueryEncoder
-from imgsearch.errors import ImageNotFound, ImgSearchError
+from imgsearch.errors import ImageNotFound, ImgSearchError, SchemaMismatch
+from imgsearch.fields import declared
 from imgsearch.filters import Field, Filter, Where
 from imgsearch.images import sources
 from imgsearch.library.collection_handle import CollectionHandle
@@ -23,9 +24,11 @@ from imgsearch.library.interface import SearchableImages
 from imgsearch.library.progress import absolute
 from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
+from imgsearch.library.tagging import Tagging, TagRule, checked_labels, counted_values, tag
+from imgsearch.library.thresholds import Thresholds
 from imgsearch.order import Order
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
-from imgsearch.types import Matrix, Record, Vector
+from imgsearch.types import Matrix, Record, Value, Vector
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
@@ -157,6 +160,70 @@ class LibraryContents(SearchableImages):
         for query in encoded:
             warn_of_query(query, self._handle.known, stacklevel=2)
         return np.stack([query.vector for query in encoded])
+
+    def tag(
+        self,
+        labels: Iterable[str],
+        *,
+        top: int | None = None,
+        min_score: float | Literal["auto"] | None = None,
+        field: str = "tags",
+        where: Where | None = None,
+        dry_run: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Tagging:
+        """Write the labels that fit each image to its field `field`, best first.
+
+        An image fits a label if its stored vector has a score of at least `min_score` with the
+        label as a text query; no image is decoded. "auto", the default without `top`, is the
+        threshold measured for text queries. `top` limits the labels of an image. Former values of
+        the field are replaced; the field is declared if it is new. With `dry_run` nothing is
+        written. `on_progress` is called with the numbers of images done and of all.
+
+            library.tag(["dog", "cat", "a beach"], top=1)
+            library.search("cat.jpg", where="tags contains dog")
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+            TextUnsupported: the encoder takes images only.
+            ConfigError: there are no labels, an option is invalid, or no threshold was measured.
+            SchemaMismatch: the field is not a text, or the store cannot add it.
+        """
+        names = checked_labels(labels)
+        types = declared({field: "list"})
+        if (kind := self._handle.fields.get(field, "str")) != "str":
+            raise SchemaMismatch(f"field {field!r} is {kind}: tags need a text or a list")
+        thresholds = Thresholds(self._handle.backend, self._handle.required())
+        rule = TagRule.of(min_score, top, lambda: thresholds.min_score(["text"]))
+        vectors = self.embed([Query.text(name) for name in names])
+        if not dry_run:
+            self._handle.declare(types)
+            self._handle.require_writable()
+        return tag(
+            self._handle.required(),
+            names,
+            vectors,
+            rule,
+            name=field,
+            where=self._condition(where),
+            dry_run=dry_run,
+            on_progress=on_progress,
+        )
+
+    def facets(
+        self, field: str, *, where: Where | None = None, most: int | None = 20
+    ) -> dict[Value, int]:
+        """Return the values of a field with their numbers of images, at most `most`.
+
+        Most frequent values come first. The items of a list count by themselves. All records are
+        read.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+            FieldInvalid: `where` is invalid.
+        """
+        records = self._handle.required().iterate(where=self._condition(where), vectors=False)
+        return counted_values((record.fields.get(field) for record in records), most)
 
     @override
     def search_many_with(
