@@ -18,9 +18,8 @@ from imgsearch.errors import (
     CollectionNotFound,
 )
 from imgsearch.fields import FieldType, can_declare, declared, typed
-from imgsearch.images import inputs
+from imgsearch.images import inputs, sources
 from imgsearch.images.inputs import Input, Reading, has_lists
-from imgsearch.images.urls import fetcher
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.progress_bar import progress_bar
 from imgsearch.settings import Settings
@@ -111,14 +110,14 @@ class Client(ServiceContents):
             all_fields=all_fields,
         )
         total = sum(inputs.count(source, reading) for source in images)
-        fetch = None if url_hosts is None else fetcher(url_hosts)
+        downloads = sources.downloads(url_hosts)
         with progress_bar(progress, on_progress) as report:
             tally = Tally(total, report, on_failure)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
-            uploader = Uploader(self._connection, self.name, tally, fetch=fetch)
-            uploader.run(chain.from_iterable(references))
+            uploader = Uploader(self._connection, self.name, tally, fetch=downloads)
+            uploader.run(sources.ahead(chain.from_iterable(references), downloads))
             return tally.report()
 
     def add_folder(

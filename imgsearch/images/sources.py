@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 
 from imgsearch.errors import ConfigError, FieldInvalid, SourceError
 from imgsearch.fields import FieldType
@@ -23,6 +23,9 @@ from imgsearch.images.image_lists import FieldColumns, ImageList, ListColumns, L
 from imgsearch.images.references import Reference
 from imgsearch.images.splits import is_split
 from imgsearch.images.suffixes import OTHERS, PHOTOS
+
+if TYPE_CHECKING:
+    from imgsearch.images.urls import Downloads
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | Reference | Iterable[str | os.PathLike[str] | Reference]"
@@ -165,6 +168,29 @@ def _encoded(reference: Reference, max_pixels: int) -> bytes:
 def is_web_url(path: str) -> bool:
     """Return whether `path` is an http or https URL, which `read` can fetch."""
     return path[:8].lower().startswith(("http://", "https://"))
+
+
+def downloads(hosts: Sequence[str] | None) -> "Downloads | None":
+    """Return what downloads images from public hosts and from `hosts`, or None for None.
+
+    Raises:
+        ConfigError: an item of `hosts` is not a host, address or network.
+    """
+    if hosts is None:
+        return None
+    from imgsearch.images.urls import Downloads, fetcher  # imports ssl
+
+    return Downloads(fetcher(hosts))
+
+
+def ahead(references: Iterable[Reference], downloads: "Downloads | None") -> Iterator[Reference]:
+    """Return the references in order, while the images of the next URLs are downloaded."""
+    if downloads is None:
+        return iter(references)
+    return downloads.ahead(
+        references,
+        lambda image: image.path if image.content is None and is_web_url(image.path) else None,
+    )
 
 
 def content_id(data: bytes) -> str:

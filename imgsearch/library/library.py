@@ -20,11 +20,10 @@ from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.fields import typed
 from imgsearch.filters import Where
-from imgsearch.images import MAX_PIXELS, inputs
+from imgsearch.images import MAX_PIXELS, inputs, sources
 from imgsearch.images.inputs import Input, Reading, field_types
 from imgsearch.images.references import Reference
 from imgsearch.images.sources import Fetch
-from imgsearch.images.urls import fetcher
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import StoreSearch
@@ -130,13 +129,14 @@ class Library(Synced, VersionedImages):
         types = self._handle.fields
         reading = replace(reading, types=types, fields=typed(fields or {}, types))
         total = sum(inputs.count(source, reading) for source in images)
-        fetch = None if url_hosts is None else fetcher(url_hosts)
+        downloads = sources.downloads(url_hosts)
         with progress_bar(progress, on_progress) as report:
             tally = Tally(total, report, on_failure)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
-            return self._load(chain.from_iterable(references), tally, steps=steps, fetch=fetch)
+            ahead = sources.ahead(chain.from_iterable(references), downloads)
+            return self._load(ahead, tally, steps=steps, fetch=downloads)
 
     @override
     def search(
