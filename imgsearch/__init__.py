@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from imgsearch.encoders import models as models
     from imgsearch.encoders.registered import register_encoder as register_encoder
     from imgsearch.evaluation.evaluator import evaluate as evaluate
+    from imgsearch.evaluation.model_comparison import compare_models as compare_models
     from imgsearch.filters import Field as Field
     from imgsearch.library.library import Library as Library
     from imgsearch.library.open import open as open  # noqa: A004 - imgsearch.open reads as intended
@@ -64,6 +65,7 @@ _HOMES = {
     "Query": "query",
     "Record": "types",
     "Report": "library.progress",
+    "compare_models": "evaluation.model_comparison",
     "connect": "backends",
     "contact_sheet": "report.contact_sheet",
     "embed_pipeline": "pipelines",
@@ -95,6 +97,7 @@ __all__ = [
     "Record",
     "Report",
     "__version__",
+    "compare_models",
     "connect",
     "contact_sheet",
     "embed_pipeline",

@@ -29,7 +29,7 @@ class MigrationRequest:
     """
 
     model: str
-    switch: bool = True
+    switch: bool = False
     skip_missing: bool = False
     drop_former: bool = False
 

@@ -158,16 +158,16 @@ class Client(ServiceContents):
         self,
         model: str,
         *,
-        switch: bool = True,
+        switch: bool = False,
         skip_missing: bool = False,
         drop_former: bool = False,
     ) -> JobHandle:
         """Start a job that embeds all images with another model, and return the job.
 
-        Searches use the former model until all images are embedded, and the new one then, unless
-        `switch` is False. Images that the service cannot read prevent this, and the job's `wait`
-        raises MigrationIncomplete; with `skip_missing` they are left out. With `drop_former` the
-        vectors of former models are deleted at the end. The key needs the scope "admin".
+        Searches use the former model until all images are embedded, and with `switch` the new one
+        then. Images that the service cannot read prevent this, and the job's `wait` raises
+        MigrationIncomplete; with `skip_missing` they are left out. With `drop_former` the vectors
+        of former models are deleted after the switch. The key needs the scope "admin".
 
         Raises:
             CollectionNotFound: the collection does not exist.

@@ -24,6 +24,7 @@ from imgsearch.library.migration import (
     recipe_of,
 )
 from imgsearch.library.progress import Progress
+from imgsearch.library.progress_bar import progress_bar
 from imgsearch.library.thresholds import Thresholds
 from imgsearch.types import Failure
 
@@ -118,6 +119,7 @@ class VersionedImages(LibraryContents):
         switch: bool = False,
         skip_missing: bool = False,
         dry_run: bool = False,
+        progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
     ) -> MigrationReport:
@@ -134,7 +136,7 @@ class VersionedImages(LibraryContents):
         An image whose file is gone or has changed is a line of the report. Such images prevent the
         switch, unless `skip_missing` is True; searches do not find them then. The former collection
         stays in the store until `migration.drop_former`, and a migration back to its model is
-        short. `dry_run` only looks for the files.
+        short. `dry_run` only looks for the files. `progress` is as for `add`.
 
         >>> import imgsearch
         >>> from imgsearch.datasets import gallery
@@ -152,12 +154,13 @@ class VersionedImages(LibraryContents):
             SchemaMismatch: the collection records no encoder.
             BackendError: the store failed.
         """
-        return self.migration().run(
-            recipe_of(model, weights, options),
-            MigrationOptions(switch, skip_missing, dry_run),
-            on_progress=on_progress,
-            on_failure=on_failure,
-        )
+        with progress_bar(progress, on_progress) as report:
+            return self.migration().run(
+                recipe_of(model, weights, options),
+                MigrationOptions(switch, skip_missing, dry_run),
+                on_progress=report,
+                on_failure=on_failure,
+            )
 
     def migration(self, **changes: Any) -> Migration:
         """Return the versions of the library; `changes` replace parts of the `MigrationEngine`."""

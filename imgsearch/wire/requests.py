@@ -238,15 +238,17 @@ _Column = Annotated[str, StringConstraints(min_length=1, max_length=1_000)] | No
 
 
 class MigrationRequest(RequestBody):
-    """A job that embeds a collection's images with another model, and searches with it then.
+    """A job that embeds a collection's images with another model.
 
     `model` is a name of `imgsearch models`, such as "lite".
     """
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"model": "lite"}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"model": "lite", "switch": True}]}
+    )
     model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     switch: StrictBool = Field(
-        default=True, description="search with the new model once all images are embedded"
+        default=False, description="search with the new model once all images are embedded"
     )
     skip_missing: StrictBool = Field(
         default=False, description="leave out images that cannot be read instead of failing"

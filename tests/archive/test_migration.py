@@ -10,7 +10,7 @@ from imgsearch.errors import CollectionNotFound, ModelNotFound
 from imgsearch.library.migration import MigrationOptions, recipe_of
 from tests.archive.place import archive, images, jpeg, state
 
-LITE = MigrationRequest("lite")
+LITE = MigrationRequest("lite", switch=True)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_job_embeds_originals_and_switches(opened):
         assert (nearest.entry.name, nearest.entry.label) == ("bild ü 3.jpg", "b")
         opened.add(images(8, 9))
         assert opened.count().vectors == 9
-        request = MigrationRequest("classic", drop_former=True)
+        request = MigrationRequest("classic", switch=True, drop_former=True)
         assert finished(jobs, jobs.start_migration("images", request)).inserted == 1  # the way back
         assert migration_of(opened, "images").former == ()
         assert opened.search(jpeg(8))[0].entry.name == "bild ü 8.jpg"
@@ -64,7 +64,7 @@ def test_searches_go_on_during_a_job(opened):
     jobs = Jobs(opened)
     try:
         for model in ("lite", "classic"):
-            job = jobs.start_migration("images", MigrationRequest(model))
+            job = jobs.start_migration("images", MigrationRequest(model, switch=True))
             assert finished(jobs, job).state == "done"
     finally:
         ended.set()

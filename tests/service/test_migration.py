@@ -12,7 +12,7 @@ def test_searches_follow_the_new_model(service, empty):
         client.add([(f"ü{number}.jpg", jpeg(number)) for number in range(3)])
         former = service.http.get(f"/v1/collections/{empty}").json()["model"]
         model = {"classic": "lite", "lite": "classic"}[former]
-        state = client.migrate(model, drop_former=True).wait(timeout=120)
+        state = client.migrate(model, switch=True, drop_former=True).wait(timeout=120)
         assert (state.kind, state.state, state.inserted) == ("migrate", "done", 3)
         assert service.http.get(f"/v1/collections/{empty}").json()["model"] == model
         (hit,) = client.search(jpeg(2), k=1)
@@ -29,12 +29,14 @@ def test_unreadable_originals_fail_the_job(service, empty):
         entry = next(entry for entry in service.archive.entries(empty).entries)
         service.archive.originals.delete(entry.content)
         model = "classic" if service.archive.library(empty).model == "lite" else "lite"
-        job = client.migrate(model)
+        job = client.migrate(model, switch=True)
         with pytest.raises(MigrationIncomplete):
             job.wait(timeout=120)
         (failure,) = job.failures()
         assert failure.path in ("ü.jpg", "größe.jpg")
-        assert client.migrate(model, skip_missing=True).wait(timeout=120).state == "done"
+        assert (
+            client.migrate(model, switch=True, skip_missing=True).wait(timeout=120).state == "done"
+        )
         assert service.archive.library(empty).model == model
 
 

@@ -1,0 +1,50 @@
+"""A reader in another process follows a migration on a server."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import imgsearch
+from imgsearch.backends import connect, notes, versions
+from tests.pictures import write
+
+READER = textwrap.dedent("""
+    import os, sys, time
+    import imgsearch
+
+    url, collection, image = sys.argv[1:]
+    token = os.environ.get("IMGSEARCH_TEST_TOKEN")
+    with imgsearch.open(url, collection=collection, token=token) as library:
+        while library.model == "classic":
+            assert library.search(image, k=1)[0].fields["path"] == image
+            print(library.model, flush=True)
+        assert library.search(image, k=1)[0].fields["path"] == image
+        print(library.model, time.time(), flush=True)
+""")
+
+
+def test_reader_in_another_process_follows(bench, tmp_path):
+    if not bench.store.capabilities.shared:
+        return  # no second process can open the store
+    files, name = write(tmp_path / "bilder", 3), bench.new_name()
+    place = {"collection": name, "token": bench.token}
+    with imgsearch.open(bench.url, model="classic", **place) as library:
+        library.add(*files)
+        words = [sys.executable, "-c", READER, bench.url, name, str(files[1])]
+        environment = {**os.environ, "IMGSEARCH_TEST_TOKEN": bench.token or ""}  # noqa: TID251
+        with subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        ) as reader:
+            assert reader.stdout.readline() == "classic\n"
+            assert library.migrate("lite", switch=True).switched
+            switched = time.time()  # and two seconds in which others follow
+            output, errors = reader.communicate(timeout=60)
+        assert reader.returncode == 0, errors
+        model, followed = output.splitlines()[-1].split()
+        assert model == "lite"
+        assert float(followed) < switched + 2
+    with connect(bench.url, token=bench.token) as store:
+        versions.drop(store, name)
+        store.drop(notes.NAME)
