@@ -50,6 +50,9 @@ count as arrays.
 
 Kind: TypeAlias = Literal["text", "image", "vector"]
 
+Mode: TypeAlias = Literal["vector", "text", "hybrid"]
+MODES: Final[tuple[Mode, ...]] = ("vector", "text", "hybrid")
+
 _ROOTS: Final = ("/", "./", "../", "~/")
 
 
@@ -63,6 +66,7 @@ class SearchOptions:
     out near-duplicates of nearer hits: True uses the measured threshold, a number is the lowest
     score of two near-duplicates. `effort` is the search breadth of the index. `order_by` is a field
     by which the hits are sorted, after "-" in descending order; the nearest `k` are chosen before.
+    `mode` is "vector", "text" (by the words in the text fields) or "hybrid" (both, by rank).
 
     Raises:
         ConfigError: a value has the wrong type or is out of range.
@@ -76,8 +80,11 @@ class SearchOptions:
     hide_duplicates: bool | float = False
     effort: int | None = None
     order_by: str | None = None
+    mode: Mode = "vector"
 
     def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ConfigError(f"invalid mode {self.mode!r}: use {', '.join(MODES)}.")
         check_breadth(self.k, self.offset, self.effort)
         if self.where is not None:
             object.__setattr__(self, "where", to_filter(self.where))
@@ -108,13 +115,15 @@ class EncodedQuery:
 
     `vector` is float32 (d,). `kinds` holds "text" and "image", as far as the query has such terms;
     a vector counts as an image. `warnings` name texts and words that the encoder does not know.
-    `encoder` made the vector; it is None if the query consists of vectors.
+    `encoder` made the vector; it is None if the query consists of vectors. `texts` are the added
+    texts.
     """
 
     vector: Vector
     kinds: frozenset[Literal["text", "image"]] = frozenset({"image"})
     warnings: tuple[str, ...] = ()
     encoder: Fingerprint | None = None
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

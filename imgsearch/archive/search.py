@@ -49,7 +49,7 @@ class Searcher:
         hits = self._with_entries(library, library.search_with(query, nearest))
         known = [hit for hit in hits if hit is not None]
         if len(known) < len(hits):
-            encoded = library.encode_query(query)
+            encoded = query if options.mode != "vector" else library.encode_query(query)
             known = self._widened(library, encoded, nearest, len(hits) - len(known))
         return _ordered(known, options)
 
@@ -64,7 +64,11 @@ class Searcher:
         return _ordered(others[options.offset : options.offset + options.k], options)
 
     def _widened(
-        self, library: Library, query: EncodedQuery, options: SearchOptions, unknown: int
+        self,
+        library: Library,
+        query: Query | Example | EncodedQuery,
+        options: SearchOptions,
+        unknown: int,
     ) -> list[Found]:
         """Search more widely until enough hits have a row, and return these hits.
 

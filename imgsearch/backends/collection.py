@@ -5,7 +5,7 @@ underscore methods, and can rely on these checks.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -26,6 +26,7 @@ from imgsearch.types import (
     Hit,
     Matrix,
     Record,
+    Value,
     Vector,
     check_breadth,
     check_score,
@@ -44,6 +45,7 @@ class Collection(ABC):
 
     def __init__(self, name: str, schema: Schema, *, foreign: bool = False) -> None:
         self.name, self.schema, self.foreign = name, schema, foreign
+        self.writes = 0  # calls that wrote or deleted records by this object
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.schema.dim}-d {self.schema.metric}>"
@@ -135,6 +137,7 @@ class Collection(ABC):
         checked = check_records(self.schema, records)
         if checked:
             self._upsert(checked)
+            self.writes += 1
 
     def search(
         self,
@@ -199,6 +202,7 @@ class Collection(ABC):
         known_ids = list(self.get(ids))
         if known_ids:
             self._delete(known_ids)
+            self.writes += 1
         return len(known_ids)
 
     def count(self, where: Where | None = None) -> int:
@@ -229,6 +233,14 @@ class Collection(ABC):
         plan = self._plan(where)
         rows = self._iterate(plan.native, vectors=vectors, batch=batch)
         return rows if plan.is_native else (row for row in rows if plan.accepts(row.fields))
+
+    def matcher(self, where: Where | None) -> Callable[[Mapping[str, Value]], bool]:
+        """Return a function that tells whether a record's fields match a filter.
+
+        Raises:
+            FieldInvalid: as for `search`.
+        """
+        return self._plan(where).accepts
 
     def translates(self, leaf: Leaf) -> bool:  # noqa: ARG002  # for stores with fewer conditions
         """Return whether the store evaluates a condition. imgsearch evaluates all others.

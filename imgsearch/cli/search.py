@@ -17,7 +17,7 @@ from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
 from imgsearch.library import stores
 from imgsearch.library.preload import Preload
-from imgsearch.query import Query
+from imgsearch.query import MODES, Query
 from imgsearch.report.html import Result, Thumb, results_page
 from imgsearch.settings import Settings
 from imgsearch.text import counted
@@ -65,6 +65,13 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
     metavar="FILTER",
     help='Filter on fields: "label in (cat, dog) and year >= 2019" or "path under photos"; '
     "repeatable, all must hold.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="vector",
+    show_default=True,
+    help="Compare vectors, or the words of the query with path, label and text fields, or both.",
 )
 @click.option(
     "--order-by", metavar="[-]FIELD", help="Sort the hits by a field; - for descending order."
@@ -130,6 +137,7 @@ def search(
                 hide_duplicates=rest["hide_duplicates"],
                 effort=effort,
                 order_by=rest["order_by"],
+                mode=rest["mode"],
             )
         preload.remember(library.recipe if library.model else None)
         _note_hidden(library, hidden=rest["hide_duplicates"])

@@ -19,7 +19,7 @@ from imgsearch.filters.mapping import to_json as to_json_filter
 from imgsearch.library.hits import Hits
 from imgsearch.library.interface import SearchableImages
 from imgsearch.order import Order
-from imgsearch.query import Example, Query, SearchOptions
+from imgsearch.query import Example, Mode, Query, SearchOptions
 from imgsearch.wire import responses
 from imgsearch.wire.problems import error_class
 from imgsearch.wire.responses import (
@@ -51,6 +51,7 @@ class ServiceContents(SearchableImages):
         hide_duplicates: bool | float = False,
         effort: int | None = None,
         order_by: str | None = None,
+        mode: Mode = "vector",
     ) -> Hits:
         """Return at most `k` hits for `query`, nearest first; see `Library.search`.
 
@@ -66,7 +67,9 @@ class ServiceContents(SearchableImages):
             ConfigError: the query is empty or has a vector, its terms cancel each other, or the
                 requested threshold was not measured.
         """
-        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort, order_by)
+        options = SearchOptions(
+            k, offset, where, min_score, hide_duplicates, effort, order_by, mode
+        )
         return self.search_with(query, options)
 
     @override

@@ -72,6 +72,7 @@ class QueryEncoder:
             query.kinds,
             tuple(warnings),
             encoder.fingerprint if encoder else None,
+            tuple(str(term.value) for term in terms if term.kind == "text" and term.weight > 0),
         )
 
     def _script_warnings(self, query: Query) -> list[str]:

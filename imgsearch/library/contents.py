@@ -234,6 +234,8 @@ class LibraryContents(SearchableImages):
         errors: Literal["raise", "keep"] = "raise",
     ) -> list[Hits | ImgSearchError]:
         options = self._located(options)
+        if options.mode != "vector":
+            return [self._one(query, options, errors) for query in queries]
         try:
             results = self._queries.search_many(queries, options) if queries else []
         except ImgSearchError:
@@ -243,6 +245,16 @@ class LibraryContents(SearchableImages):
         for encoded, _ in results:
             warn_of_query(encoded, self._handle.known, stacklevel=3)
         return [hits for _, hits in results]
+
+    def _one(
+        self, query: Query | Example, options: SearchOptions, errors: Literal["raise", "keep"]
+    ) -> Hits | ImgSearchError:
+        try:
+            return self.search_with(query, options)
+        except ImgSearchError as error:
+            if errors == "raise":
+                raise
+            return error
 
     def _hits_or_error(
         self, query: Query | Example, options: SearchOptions

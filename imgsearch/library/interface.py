@@ -10,7 +10,7 @@ from imgsearch.filters import Where
 from imgsearch.images.inputs import Input
 from imgsearch.library.hits import Hits
 from imgsearch.library.progress import Progress, Report
-from imgsearch.query import Example, Query, SearchOptions
+from imgsearch.query import Example, Mode, Query, SearchOptions
 from imgsearch.types import Closeable, Failure, Value
 
 
@@ -83,6 +83,7 @@ class SearchableImages(Closeable):
         hide_duplicates: bool | float = False,
         effort: int | None = None,
         order_by: str | None = None,
+        mode: Mode = "vector",
     ) -> Hits:
         """Return at most `k` hits for `query`, nearest first, after skipping `offset` hits.
 
@@ -116,6 +117,7 @@ class SearchableImages(Closeable):
         hide_duplicates: bool | float = False,
         effort: int | None = None,
         order_by: str | None = None,
+        mode: Mode = "vector",
         errors: Literal["raise"] = "raise",
     ) -> list[Hits]: ...
 
@@ -131,6 +133,7 @@ class SearchableImages(Closeable):
         hide_duplicates: bool | float = False,
         effort: int | None = None,
         order_by: str | None = None,
+        mode: Mode = "vector",
         errors: Literal["keep"],
     ) -> list[Hits | ImgSearchError]: ...
 
@@ -145,6 +148,7 @@ class SearchableImages(Closeable):
         hide_duplicates: bool | float = False,
         effort: int | None = None,
         order_by: str | None = None,
+        mode: Mode = "vector",
         errors: Literal["raise", "keep"] = "raise",
     ) -> Any:
         """Return the hits for each query, in order, like `search`.
@@ -154,7 +158,9 @@ class SearchableImages(Closeable):
 
         Raises: as for `search`, for a query that fails, unless errors="keep".
         """
-        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort, order_by)
+        options = SearchOptions(
+            k, offset, where, min_score, hide_duplicates, effort, order_by, mode
+        )
         return self.search_many_with(queries, options, errors=errors)
 
     @abstractmethod

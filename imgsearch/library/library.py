@@ -29,6 +29,7 @@ from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import StoreSearch
 from imgsearch.library.hits import Hits
 from imgsearch.library.ingest import Ingest
+from imgsearch.library.keyword_search import KeywordSearch
 from imgsearch.library.migration import MigrationEngine
 from imgsearch.library.pipeline_cache import PipelineCache
 from imgsearch.library.progress import Progress, Report, Tally
@@ -38,8 +39,8 @@ from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.synced import Synced
 from imgsearch.library.tracked_files import TrackedFiles, remove_tracked
 from imgsearch.library.versioned_images import VersionedImages
-from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
-from imgsearch.types import Failure, Record
+from imgsearch.query import EncodedQuery, Example, Mode, Query, SearchOptions
+from imgsearch.types import Failure, Hit, Record
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
@@ -68,6 +69,7 @@ class Library(Synced, VersionedImages):
         self._pipelines = PipelineCache(regions=regions, max_pixels=max_pixels)
         self._queries = QueryRunner(handle, self._pipelines, self._steps.get("query"))
         self.store_search: StoreSearch | None = None
+        self._words = KeywordSearch()
 
     @override
     def add(
@@ -150,6 +152,7 @@ class Library(Synced, VersionedImages):
         hide_duplicates: bool | float = False,
         effort: int | None = None,
         order_by: str | None = None,
+        mode: Mode = "vector",
         pipeline: "Pipeline | None" = None,
     ) -> Hits:
         """Return at most `k` hits for `query`, nearest first, after skipping `offset` hits.
@@ -161,7 +164,8 @@ class Library(Synced, VersionedImages):
         or an expression of `Field`; see `imgsearch.filters`. `min_score` leaves out hits with a
         lower score; "auto" is the threshold measured for queries of this kind. `effort` is the
         search breadth of the index, as for `Collection.search`. `order_by`, such as "-taken", sorts
-        the nearest `k` hits by a field; see `SearchOptions`.
+        the nearest `k` hits by a field. `mode` is "vector", "text" for the words in the path, the
+        label and other text fields, or "hybrid" for both, fused by rank; see docs/words.md.
         `hide_duplicates` leaves out near-duplicates of nearer hits. True uses the measured
         threshold; a number is the lowest score of two near-duplicates. Only scores are compared,
         while `imgsearch dedup` also compares pixels.
@@ -179,7 +183,9 @@ class Library(Synced, VersionedImages):
             ConfigError: the query is empty, its terms cancel each other, or the requested threshold
                 was not measured.
         """
-        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort, order_by)
+        options = SearchOptions(
+            k, offset, where, min_score, hide_duplicates, effort, order_by, mode
+        )
         return self._hits(query, options, pipeline)
 
     @override
@@ -316,10 +322,18 @@ class Library(Synced, VersionedImages):
         options: SearchOptions,
         pipeline: "Pipeline | None",
     ) -> Hits:
-        encoded, hits = self._queries.search(
-            query, self._located(options), pipeline, self.store_search
-        )
-        if not isinstance(query, EncodedQuery):
+        options = self._located(options)
+
+        def by_vector(options: SearchOptions) -> tuple[EncodedQuery, Hits]:
+            return self._queries.search(query, options, pipeline, self.store_search)
+
+        encoded: EncodedQuery | None
+        hits: list[Hit]
+        if options.mode == "vector":
+            encoded, hits = by_vector(options)
+        else:
+            encoded, hits = self._words.search(self.collection, query, options, by_vector)
+        if encoded is not None and not isinstance(query, EncodedQuery):
             # stacklevel 3: the caller of search or search_with
             warn_of_query(encoded, self._handle.known, stacklevel=3)
-        return hits
+        return Hits(hits)

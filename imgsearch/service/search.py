@@ -6,8 +6,14 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
 
-from imgsearch.errors import EncoderMismatch, FieldInvalid, ImgSearchError
-from imgsearch.query import Query, SearchOptions
+from imgsearch.errors import (
+    EncoderMismatch,
+    FieldInvalid,
+    ImgSearchError,
+    TextUnknown,
+    TextUnsupported,
+)
+from imgsearch.query import MODES, EncodedQuery, Query, SearchOptions
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body, model_of
 from imgsearch.service.problems import HttpProblem
@@ -37,6 +43,7 @@ _BODY: Final[dict[str, Any]] = {
                         "min_score": {"type": "string", "description": 'a number, or "auto"'},
                         "hide_duplicates": {"type": "string", "description": "true, or a score"},
                         "effort": {"type": "integer", "minimum": 1},
+                        "mode": {"type": "string", "enum": list(MODES), "default": "vector"},
                         "order_by": {
                             "type": "string",
                             "description": "a field, or - and a field",
@@ -136,11 +143,17 @@ def _hits_of(here: Service, search: _Search) -> responses.Hits:
     else:
         library = here.archive.existing(collection)
         _ = library.collection  # a missing collection is reported before an invalid query
-        with here.embedding, here.metrics.stage("embed", took):
-            encoded = library.encode_query(search.query)
-        warnings += encoded.warnings
+        query: Query | EncodedQuery = search.query
+        if options.mode != "text":
+            try:
+                with here.embedding, here.metrics.stage("embed", took):
+                    query = encoded = library.encode_query(search.query)
+                warnings += encoded.warnings
+            except (TextUnknown, TextUnsupported):  # "hybrid" goes on with the words alone
+                if options.mode == "vector":
+                    raise
         with here.metrics.stage("search", took):
-            matches = here.archive.search(encoded, options, collection=collection)
+            matches = here.archive.search(query, options, collection=collection)
     return responses.Hits(
         hits=[conversion.hit(match) for match in matches],
         took=took,

@@ -1,7 +1,7 @@
 """Searches from the page: form values as an archive query, hits and warnings."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import islice
 from operator import and_
@@ -11,7 +11,7 @@ from imgsearch.archive import Archive, Found
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field, Filter, to_filter
 from imgsearch.images import sources
-from imgsearch.query import Query, SearchOptions
+from imgsearch.query import Mode, Query, SearchOptions
 
 _DEEPEST: Final = 2000  # nearest hits that are filtered by name
 
@@ -31,6 +31,7 @@ class SearchRequest:
     label: str | None = None
     name: str = ""
     where: str = ""
+    mode: Mode = "vector"
     hide_duplicates: bool = False
 
     @property
@@ -106,6 +107,8 @@ def _all_hits(archive: Archive, search: SearchRequest) -> Iterator[Found]:
 
 def _hits(archive: Archive, search: SearchRequest, *, k: int, offset: int = 0) -> list[Found]:
     options = SearchOptions(k, offset, search.condition(), search.min_score, search.hide_duplicates)
+    if search.like is None:
+        options = replace(options, mode=search.mode)
     if search.like is not None:
         return archive.more_like(search.like, options)
     return archive.search(search.query(), options, collection=search.collection)

@@ -9,6 +9,7 @@ from imgsearch import images
 from imgsearch.archive import Archive, Found
 from imgsearch.errors import ImageError, ImgSearchError
 from imgsearch.images import sources
+from imgsearch.query import Mode
 from imgsearch.text import counted
 from imgsearch.ui.detail import PRIVATE, Detail
 from imgsearch.ui.gallery import Tile, cropper, gallery, notice, original
@@ -19,6 +20,7 @@ from imgsearch.ui.theme import script
 _CUT_FROM: Final = 2048  # pixels of a JPEG's shorter edge, at least, when a part is cut from it
 _ANY: Final = "any label"
 _FLOORS: Final = ("any", "as measured", "a number")
+_MODES: Final[dict[str, Mode]] = {"pictures": "vector", "texts": "text", "both": "hybrid"}
 _NOTHING: Final = "No images found."
 _NARROWED: Final = "No images match. Lower the score, or remove a condition."
 
@@ -86,12 +88,15 @@ class SearchTab:
                 max_lines=1,
                 elem_id="where",
             )
+            self.mode = gr.Radio(
+                list(_MODES), value="pictures", label="Compare words with", elem_classes="choices"
+            )
             self.hide = gr.Checkbox(label="Hide near-duplicates")
 
     def _wire(self) -> None:
         fields = {
             self._collection, self.picture, self.words, self.picture_weight, self.words_weight,
-            self.k, self.floor, self.score, self.label, self.name, self.where, self.hide,
+            self.k, self.floor, self.score, self.label, self.name, self.where, self.hide, self.mode,
         }  # fmt: skip
         results = [self.outcome, self.hits, self._scores, *self.detail.outputs]
         for event in (
@@ -157,6 +162,7 @@ class SearchTab:
             label=None if label == _ANY else label,
             name=(values[self.name] or "").strip(),
             where=(values[self.where] or "").strip(),
+            mode=_MODES[values[self.mode]],
             hide_duplicates=bool(values[self.hide]),
         )
 

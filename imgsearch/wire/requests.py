@@ -19,7 +19,7 @@ from imgsearch.errors import ConfigError
 from imgsearch.filters import to_filter
 from imgsearch.filters.mapping import to_json as filter_to_json
 from imgsearch.filters.text import LONGEST
-from imgsearch.query import SearchOptions
+from imgsearch.query import Mode, SearchOptions
 from imgsearch.wire.values import (
     CAT,
     MAX_EFFORT,
@@ -147,6 +147,10 @@ class SearchParameters(RequestBody):
         "pixels are not compared",
     )
     effort: int | None = Field(None, ge=1, le=MAX_EFFORT, description="search breadth of the index")
+    mode: Mode | None = Field(
+        None,  # "vector"; it is not sent, because older services refuse it
+        description="text compares words in names, labels and text fields; hybrid does both",
+    )
     order_by: Annotated[str, StringConstraints(pattern=r"^-?[A-Za-z_]\w{0,63}$")] | None = Field(
         None,
         description="field by which the nearest k hits are sorted, after - in descending order",
@@ -161,7 +165,10 @@ class SearchParameters(RequestBody):
             FieldInvalid: the filter is larger than services accept.
         """
         where = None if options.where is None else filter_to_json(to_filter(options.where))
-        return {name: getattr(options, name) for name in _OPTIONS} | {"where": where}
+        return {name: getattr(options, name) for name in _OPTIONS} | {
+            "where": where,
+            "mode": None if options.mode == "vector" else options.mode,
+        }
 
     def options(self) -> SearchOptions:
         """Return the search options.
@@ -169,7 +176,8 @@ class SearchParameters(RequestBody):
         Raises:
             FieldInvalid: the filter is invalid. The message contains only values of the request.
         """
-        return SearchOptions(**{name: getattr(self, name) for name in _OPTIONS})
+        values = {name: getattr(self, name) for name in _OPTIONS}
+        return SearchOptions(**{**values, "mode": self.mode or "vector"})
 
 
 _OPTIONS: Final = tuple(option.name for option in fields(SearchOptions))

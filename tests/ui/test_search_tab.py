@@ -158,6 +158,13 @@ def test_conditions_filter_hits_and_an_empty_result_has_a_message(page):
     assert page.names() == []
 
 
+def test_words_are_compared_with_texts(page):
+    page.press("What to show")
+    page.press("texts", "label")
+    page.write("#words input", "rainbow 01", enter=True)
+    page.until(lambda: page.names()[:1] == ["rainbow_01.jpg"])
+
+
 def test_near_duplicates_are_hidden_and_the_measured_threshold_is_used(page, drawn):
     page.choose("Collection", "kopien")
     page.until(lambda: page.text(".facts-line").split()[:2] == ["images", "3"])
