@@ -28,6 +28,7 @@ from imgsearch.archive.writer import Writer
 from imgsearch.backends import StoreOptions
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import CollectionNotFound, ConfigError, ImgSearchError
+from imgsearch.fields import FieldType
 from imgsearch.filters import composed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.image_lists import ListColumns
@@ -105,6 +106,14 @@ class Archive(Closeable):
             SchemaMismatch: another program created the collection, or it has no fingerprint.
         """
         return self._libraries.existing(collection)
+
+    def field_types(self, collection: str) -> Mapping[str, FieldType]:
+        """Return the types of the declared fields of a collection, which may not exist yet.
+
+        Raises: as for `library`.
+        """
+        with self._libraries.using(collection) as library:
+            return library.fields
 
     def collections(self) -> list[CollectionInfo]:
         """Return the size and schema of each collection that imgsearch created, sorted by name."""

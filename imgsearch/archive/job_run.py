@@ -128,10 +128,16 @@ class JobRun:
             if self._fetch is None:
                 raise SourceError(NO_FETCH)
             return [self._by_url(url) for url in (request["urls"] if only is None else only)]
-        columns = ListColumns(request.get("path_column"), request.get("label_column"))
+        columns = ListColumns(
+            request.get("path_column"),
+            request.get("label_column"),
+            self._archive.field_types(self._job.collection),
+        )
         wanted = None if only is None else set(only)
         return [
-            replace(self._by_url(file.place), label=file.label) if file.source == "url" else file
+            replace(self._by_url(file.place), label=file.label, fields=file.fields)
+            if file.source == "url"
+            else file
             for file in self._archive.folder(request["folder"], columns=columns)
             if wanted is None or sources.printable(file.place) in wanted
         ]

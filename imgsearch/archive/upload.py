@@ -1,8 +1,10 @@
 """Images to add to an archive: uploaded bytes, URLs or files."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from os.path import commonpath
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,6 +26,7 @@ from imgsearch.types import Failure, Value, Vector
 
 OUTSIDE: Final = "the folder or list is outside the folders that this archive may add from"
 
+_log = logging.getLogger(__name__)
 _MAX_NAME: Final = 255  # characters; the beginning of longer names is cut off
 
 
@@ -180,7 +183,8 @@ def files(
 
     `folder` may also be a list file with `columns`. Symbolic links to files outside `roots`, and
     listed files outside, are skipped. Images by URL have no reader. `on_unlisted` is called with
-    each subfolder that cannot be listed.
+    each subfolder that cannot be listed. Notes about a list, such as columns that are not fields,
+    are logged.
 
     Raises:
         SourceError: the folder is outside `roots`, or does not exist, or the list is invalid.
@@ -188,15 +192,27 @@ def files(
     real = inside(folder, roots)
     walked = real.is_dir()  # below a folder only links lead elsewhere
     for reference in sources.references(
-        str(real), columns=columns, on_ignored=on_ignored, on_unlisted=on_unlisted
+        str(real),
+        columns=columns,
+        on_ignored=on_ignored,
+        on_unlisted=on_unlisted,
+        on_note=lambda note: _log.warning("%s", note),
     ):
-        path, label = reference.path, reference.label
+        path, label, fields = reference.path, reference.label, reference.fields
         if sources.is_web_url(path):
-            yield Incoming(file_name(path), source="url", place=path, label=label)
+            yield Incoming(file_name(path), source="url", place=path, label=label, fields=fields)
             continue
         file = Path(path)
         if (walked and not file.is_symlink()) or _inside_any(file.resolve(), roots):
-            yield Incoming(file.name, source="folder", place=str(file.absolute()), label=label)
+            yield Incoming(
+                file.name,
+                source="folder",
+                place=str(file.absolute()),
+                label=label,
+                fields=fields,
+                # a cell that does not fit its field is the error of its image
+                reader=None if reference.content is None else partial(sources.read, reference),
+            )
         elif on_ignored is not None:
             on_ignored(path)
 

@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 
 import imgsearch
-from imgsearch.archive import CollectionOptions, Incoming
+from imgsearch.archive import CollectionOptions, Incoming, Jobs
 from imgsearch.errors import FieldInvalid
 from imgsearch.filters import Field
 from imgsearch.query import SearchOptions
 from tests.archive.place import archive, jpeg
-from tests.pictures import picture
+from tests.pictures import picture, write
 
 TYPES = {"year": int, "city": str}
 
@@ -94,3 +94,23 @@ def test_metadata_of_uploads_is_kept_without_places(tmp_path):
         again = store.add([Incoming("a.jpg", data=file.getvalue())])
         assert (again.report.skipped, again.entries[0].fields["camera"]) == (1, "neu")
         assert names(store, Field("camera") == "neu") == ["a.jpg"]
+
+
+def test_job_reads_the_columns_of_declared_fields(tmp_path, caplog):
+    write(tmp_path / "bilder", 2)
+    table = tmp_path / "bilder/liste.csv"
+    rows = ["path,year,more", "bild-ü 0000.png,2019,x", "bild-ü 0001.png,soon,x"]
+    table.write_text("\n".join(rows), "utf-8")
+    creation = CollectionOptions("classic", fields=TYPES)
+    with archive(tmp_path, creation=creation, roots=(tmp_path / "bilder",)) as store:
+        jobs = Jobs(store)
+        try:
+            job = jobs.start_folder(str(table))
+            last = list(jobs.watch(job.id))[-1]
+            assert (last.state, last.inserted, last.failed) == ("done", 1, 1)
+            (failure,) = jobs.failures(job.id).failures
+            assert "field 'year' takes int, not 'soon'" in failure.reason
+        finally:
+            jobs.close()
+        assert names(store, Field("year") == 2019) == ["bild-ü 0000.png"]
+    assert "liste.csv: 1 column was not added: 'more'" in caplog.text
