@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from imgsearch.cli.reports import failure_writer
 from imgsearch.errors import SyncRefused
 from imgsearch.library.progress import Progress
 from imgsearch.library.sync_plan import SyncReport
+from imgsearch.library.watch import changes
 from imgsearch.settings import Settings
 from imgsearch.text import counted
 
@@ -28,6 +29,7 @@ _SHOWN = 10  # deleted paths and failures on the terminal
 @options.pipeline
 @options.max_pixels
 @options.sync
+@click.option("--watch", is_flag=True, help="Keep running, and sync after each change.")
 @options.report
 @options.as_json
 def sync(
@@ -37,6 +39,7 @@ def sync(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     dry_run: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
+    watch: bool,  # noqa: FBT001
     **config: Any,
 ) -> None:
     """Keep the library in step with folders.
@@ -47,15 +50,33 @@ def sync(
     that finds a folder empty, missing or unreadable, has to be confirmed: the drive may not be
     mounted.
     """
+    if watch and dry_run:
+        raise click.UsageError("--watch does not go with --dry-run")
     config["options"] = options.parse_options(config["options"])
-    with ExitStack() as stack:
-        settings = Settings.from_environment()
-        library = stack.enter_context(options.open_library(settings, db, new=True, **config))
-        write_failure = failure_writer(stack, report)
-        result = run(
-            library, folder, dry_run=dry_run, yes=yes, hidden=as_json, on_failure=write_failure
-        )
-        print_report(result, library.count(), library.url, as_json=as_json, report=report)
+
+    def once(*, ask: bool = True, quiet: bool = False) -> None:
+        with ExitStack() as stack:
+            settings = Settings.from_environment()
+            library = stack.enter_context(options.open_library(settings, db, new=True, **config))
+            result = run(
+                library,
+                folder,
+                dry_run=dry_run,
+                yes=yes and ask,
+                hidden=as_json or quiet,
+                ask=ask,
+                on_failure=failure_writer(stack, report),
+            )
+            if not quiet or _has_changes(result):
+                print_report(result, library.count(), library.url, as_json=as_json, report=report)
+
+    once()
+    if watch:
+        # the library is closed while nothing changes, so that other programs can open it
+        show.note("watching; stop with Ctrl-C")
+        with suppress(KeyboardInterrupt):
+            for _ in changes(folder):
+                once(ask=False, quiet=True)
 
 
 def run(
@@ -66,8 +87,9 @@ def run(
     yes: bool,
     hidden: bool,
     on_failure: Callable[..., None] | None,
+    ask: bool = True,
 ) -> SyncReport:
-    """Sync the folders. On a terminal, a refused sync is shown and can be confirmed.
+    """Sync the folders. On a terminal, with `ask`, a refused sync can be confirmed.
 
     Raises:
         SyncRefused: the sync was not confirmed.
@@ -92,7 +114,7 @@ def run(
     try:
         return attempt(confirm=yes)
     except SyncRefused:
-        if hidden or not sys.stdin.isatty():
+        if hidden or not (ask and sys.stdin.isatty()):
             raise
         plan: SyncReport = library.sync(*folders, dry_run=True)
         _print_plan(plan)
@@ -117,6 +139,10 @@ def print_report(
         show.failures(result.failures, result.failed, report)
     if result.failed and not (result.added or result.changed or result.unchanged):
         sys.exit(1)
+
+
+def _has_changes(result: SyncReport) -> bool:
+    return bool(result.added or result.changed or result.renamed or result.deleted)
 
 
 def _print_plan(plan: SyncReport) -> None:
