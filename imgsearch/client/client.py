@@ -18,7 +18,7 @@ from imgsearch.errors import (
     CollectionNotFound,
 )
 from imgsearch.fields import FieldType, can_declare, declared, typed
-from imgsearch.images import inputs, sources
+from imgsearch.images import inputs, web_images
 from imgsearch.images.inputs import Input, Reading, has_lists
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.progress_bar import progress_bar
@@ -110,14 +110,14 @@ class Client(ServiceContents):
             all_fields=all_fields,
         )
         total = sum(inputs.count(source, reading) for source in images)
-        downloads = sources.downloads(url_hosts)
+        downloads = web_images.downloads(url_hosts)
         with progress_bar(progress, on_progress) as report:
             tally = Tally(total, report, on_failure)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
             uploader = Uploader(self._connection, self.name, tally, fetch=downloads)
-            uploader.run(sources.ahead(chain.from_iterable(references), downloads))
+            uploader.run(web_images.ahead(chain.from_iterable(references), downloads))
             return tally.report()
 
     def add_folder(

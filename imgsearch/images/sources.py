@@ -5,27 +5,39 @@ a file name that are not UTF-8 are surrogate escapes, so the file can be opened;
 the form for stores, logs and pages. Labels are printable and in composed Unicode form (NFC).
 """
 
-import hashlib
 import logging
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from imgsearch.errors import ConfigError, FieldInvalid, SourceError
 from imgsearch.fields import FieldType
-from imgsearch.filters import composed
 from imgsearch.images import HEAD, MAX_PIXELS, globs, image_lists, sniff
+from imgsearch.images.files import (
+    content_id,
+    expand,
+    is_content_id,
+    is_web_url,
+    label_text,
+    missing,
+    open_regular,
+    printable,
+    unprintable,
+    unreadable,
+)
 from imgsearch.images.image_lists import FieldColumns, ImageList, ListColumns, ListedImage
 from imgsearch.images.references import Reference
 from imgsearch.images.splits import is_split
 from imgsearch.images.suffixes import OTHERS, PHOTOS
 
-if TYPE_CHECKING:
-    from imgsearch.images.urls import Downloads
+__all__ = [
+    "ANY_COLUMNS", "MAX_BYTES", "Fetch", "Source", "as_reference", "content_id", "count",
+    "field_types", "is_content_id", "is_list", "is_web_url", "label_text", "printable", "read",
+    "references", "spread", "unprintable",
+]  # fmt: skip
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | Reference | Iterable[str | os.PathLike[str] | Reference]"
@@ -40,11 +52,6 @@ MAX_BYTES: Final = 256 * 1024**2
 
 _LIST: Final = "a list of images, not an image. Add it, or evaluate it"
 _OTHER_FILES: Final = {**dict.fromkeys(image_lists.SUFFIXES, _LIST), **OTHERS}
-_CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")
-_SURROGATE: Final = re.compile(r"\\u(dc[89a-f][0-9a-f])")
-_URL: Final = image_lists.URL
-# O_NONBLOCK: opening a named pipe returns at once instead of waiting for a writer
-_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _log = logging.getLogger(__name__)
 Fetch: TypeAlias = Callable[[str], bytes]
 """A function that returns the bytes at a URL, or raises `SourceError`."""
@@ -135,18 +142,18 @@ def read(
     path = reference.path if isinstance(reference, Reference) else os.fsdecode(reference)
     if fetch is not None and is_web_url(path):
         return fetch(path)
-    if not path or _URL.match(path):
-        raise _missing(path)
-    path = _expand(path)
+    if not path or image_lists.URL.match(path):
+        raise missing(path)
+    path = expand(path)
     try:
-        with _open(path) as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             # one byte more than its size, because a file that is being written may have grown
             data = file.read(min(size, max_bytes) + 1)
             if size < len(data) <= max_bytes:
                 data += file.read(max_bytes + 1 - len(data))
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if len(data) > max_bytes:
         most = f"{max(size, len(data)):,} bytes, at most {max_bytes:,} are read"
         raise SourceError(f"{printable(path)}: too large: {most}", path=path)
@@ -163,59 +170,6 @@ def _encoded(reference: Reference, max_pixels: int) -> bytes:
         return encoded(reference.content, max_pixels=max_pixels)
     except (ConfigError, SourceError) as error:
         raise SourceError(f"{reference.title}: {error}", path=reference.path) from error
-
-
-def is_web_url(path: str) -> bool:
-    """Return whether `path` is an http or https URL, which `read` can fetch."""
-    return path[:8].lower().startswith(("http://", "https://"))
-
-
-def downloads(hosts: Sequence[str] | None) -> "Downloads | None":
-    """Return what downloads images from public hosts and from `hosts`, or None for None.
-
-    Raises:
-        ConfigError: an item of `hosts` is not a host, address or network.
-    """
-    if hosts is None:
-        return None
-    from imgsearch.images.urls import Downloads, fetcher  # imports ssl
-
-    return Downloads(fetcher(hosts))
-
-
-def ahead(references: Iterable[Reference], downloads: "Downloads | None") -> Iterator[Reference]:
-    """Return the references in order, while the images of the next URLs are downloaded."""
-    if downloads is None:
-        return iter(references)
-    return downloads.ahead(
-        references,
-        lambda image: image.path if image.content is None and is_web_url(image.path) else None,
-    )
-
-
-def content_id(data: bytes) -> str:
-    """Return the id of a file's content: the sha256 as 64 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def is_content_id(id_: str) -> bool:
-    """Return whether an id is a content id, or a region's id that begins with one."""
-    return _CONTENT_ID.fullmatch(id_) is not None
-
-
-def printable(path: str) -> str:
-    r"""Return `path` as valid UTF-8, with ``\udcXX`` for invalid bytes."""
-    return path.encode("utf-8", "backslashreplace").decode()
-
-
-def unprintable(path: str) -> str:
-    r"""Return a path with invalid bytes for each ``\udcXX``, undoing `printable`."""
-    return _SURROGATE.sub(lambda match: chr(int(match[1], 16)), path) if "\\udc" in path else path
-
-
-def label_text(text: str) -> str:
-    """Return a label in its stored form: printable and in composed Unicode form (NFC)."""
-    return composed(printable(text))
 
 
 def as_reference(image: ListedImage, columns: FieldColumns) -> Reference:
@@ -241,13 +195,13 @@ def field_types(source: Source, columns: ListColumns = ANY_COLUMNS) -> dict[str,
     """
     if not isinstance(source, str | os.PathLike):
         return {}
-    path = Path(_expand(os.fsdecode(source)))
+    path = Path(expand(os.fsdecode(source)))
     if not (is_list(path) and path.is_file()):
         return {}
     try:
         return image_lists.inferred(_open_list(path, columns))
     except OSError as error:
-        raise _unreadable(str(path), error) from error
+        raise unreadable(str(path), error) from error
 
 
 def _references(source: Source, walk: _Walk) -> Iterator[Reference]:
@@ -257,7 +211,7 @@ def _references(source: Source, walk: _Walk) -> Iterator[Reference]:
         return _references_of_all(source, walk)
     images = _find(os.fsdecode(source), walk)
     if images is None:
-        raise _missing(os.fsdecode(source))
+        raise missing(os.fsdecode(source))
     return images
 
 
@@ -279,9 +233,9 @@ def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
     """Return the images that one path names, or None if it does not exist."""
     if is_web_url(text):
         return iter([Reference(text)])
-    if not text or _URL.match(text):
+    if not text or image_lists.URL.match(text):
         return None
-    path = Path(_expand(text))
+    path = Path(expand(text))
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -291,7 +245,7 @@ def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
         try:
             os.scandir(path).close()  # raises now rather than while iterating
         except OSError as error:
-            raise _unreadable(str(path), error) from error
+            raise unreadable(str(path), error) from error
         return _walk_folder(path, walk)
     if stat.S_ISREG(mode) and path.suffix.lower() in image_lists.SUFFIXES:
         return _read_list(path, _open_list(path, walk.columns), walk)
@@ -306,7 +260,7 @@ def _walk_folder(root: Path, walk: _Walk) -> Iterator[Reference]:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
         except OSError as error:
-            _log.warning("skipped: %s", _unreadable(str(folder), error))
+            _log.warning("skipped: %s", unreadable(str(folder), error))
             walk.ignored(str(folder))
             walk.unlisted(str(folder))
             continue
@@ -334,7 +288,7 @@ def _glob(pattern: Path) -> list[Path]:
     try:
         return globs.matches(pattern)
     except (OSError, ValueError, RecursionError) as error:
-        raise _unreadable(str(pattern), error) from error
+        raise unreadable(str(pattern), error) from error
 
 
 def _filter(paths: list[Path], walk: _Walk) -> Iterator[Reference]:
@@ -357,7 +311,7 @@ def _open_list(path: Path, columns: ListColumns) -> ImageList:
     try:
         return image_lists.open_list(path, columns)
     except (OSError, SourceError) as error:
-        raise _unreadable(str(path), error) from error
+        raise unreadable(str(path), error) from error
 
 
 def _read_list(file: Path, images: ImageList, walk: _Walk) -> Iterator[Reference]:
@@ -374,7 +328,7 @@ def _read_list(file: Path, images: ImageList, walk: _Walk) -> Iterator[Reference
             else:
                 walk.ignored(f"{file}: {image.place}")
     except (OSError, SourceError) as error:
-        raise _unreadable(str(file), error) from error
+        raise unreadable(str(file), error) from error
 
 
 def _is_candidate(path: str) -> bool:
@@ -385,50 +339,11 @@ def _is_candidate(path: str) -> bool:
         except OSError:
             return True  # deleted meanwhile, or a broken link: `read` raises
     try:
-        with _open(path) as file:
+        with open_regular(path) as file:
             return sniff(file.read(HEAD)) is not None
     except OSError:
         return False
 
 
-def _open(path: str) -> BinaryIO:
-    """Open a regular file; do not wait for the writer of a pipe.
-
-    Raises:
-        OSError: the file cannot be opened, or is not a regular file.
-        ValueError: `path` cannot be a file's name.
-    """
-    descriptor = os.open(path, _FLAGS)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    raise OSError("is a folder" if stat.S_ISDIR(mode) else "is a pipe, socket or device")
-
-
-def _expand(path: str) -> str:
-    # Path.expanduser raises for a file that merely begins with ~
-    return os.path.expanduser(path)  # noqa: PTH111
-
-
-def _missing(path: str) -> SourceError:
-    if not path:
-        return SourceError("an empty path names no file")
-    name = printable(path)
-    if _URL.match(path):
-        problem = "not fetched here" if is_web_url(path) else "not an http or https URL"
-        advice = "Download the image, and name the file."
-        return SourceError(f"{name}: {problem}. {advice}", path=path)
-    problem = "no file matches" if globs.is_glob(path) else "no such file or folder"
-    return SourceError(f"{name}: {problem}", path=path)
-
-
 def _ignore(_text: str) -> None:
     return None
-
-
-def _unreadable(path: str, error: Exception) -> SourceError:
-    if isinstance(error, FileNotFoundError):
-        return _missing(path)
-    reason = getattr(error, "strerror", None) or str(error)
-    return SourceError(f"{printable(path)}: cannot be read: {printable(reason)}", path=path)

@@ -20,7 +20,7 @@ from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.fields import typed
 from imgsearch.filters import Where
-from imgsearch.images import MAX_PIXELS, inputs, sources
+from imgsearch.images import MAX_PIXELS, inputs, web_images
 from imgsearch.images.inputs import Input, Reading, field_types
 from imgsearch.images.references import Reference
 from imgsearch.images.sources import Fetch
@@ -131,13 +131,13 @@ class Library(Synced, VersionedImages):
         types = self._handle.fields
         reading = replace(reading, types=types, fields=typed(fields or {}, types))
         total = sum(inputs.count(source, reading) for source in images)
-        downloads = sources.downloads(url_hosts)
+        downloads = web_images.downloads(url_hosts)
         with progress_bar(progress, on_progress) as report:
             tally = Tally(total, report, on_failure)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
-            ahead = sources.ahead(chain.from_iterable(references), downloads)
+            ahead = web_images.ahead(chain.from_iterable(references), downloads)
             return self._load(ahead, tally, steps=steps, fetch=downloads)
 
     @override
