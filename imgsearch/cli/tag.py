@@ -47,10 +47,10 @@ def tag(
     dry_run: bool,  # noqa: FBT001 - as above
     **config: Any,
 ) -> None:
-    """Write the labels that fit each image to a field, for --where "tags contains dog".
+    """Write the labels that fit each image to a field.
 
-    Labels are compared with the stored vectors, so no image is read. Former values of the field are
-    replaced.
+    Searches filter by it: --where "tags contains dog". Labels are compared with the stored vectors,
+    so no image is read. Former values of the field are replaced.
     """
     config["options"] = options.parse_options(config["options"])
     rule = {name: config.pop(name) for name in ("field", "top", "min_score")}
