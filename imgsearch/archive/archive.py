@@ -29,7 +29,7 @@ from imgsearch.backends import StoreOptions
 from imgsearch.catalog import Catalog, Entry, Page
 from imgsearch.errors import CollectionNotFound, ConfigError, ImgSearchError
 from imgsearch.fields import FieldType
-from imgsearch.filters import composed
+from imgsearch.filters import Where, composed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.sources import ANY_COLUMNS
@@ -106,6 +106,17 @@ class Archive(Closeable):
             SchemaMismatch: another program created the collection, or it has no fingerprint.
         """
         return self._libraries.existing(collection)
+
+    def facets(
+        self, collection: str, field: str, *, where: Where | None = None, most: int = 20
+    ) -> dict[Value, int]:
+        """Return the values of a field with their numbers of contents; see `Library.facets`.
+
+        Raises:
+            CollectionNotFound: the collection does not exist.
+            FieldInvalid: `where` is invalid.
+        """
+        return self.existing(collection).facets(field, where=where, most=most)
 
     def field_types(self, collection: str) -> Mapping[str, FieldType]:
         """Return the types of the declared fields of a collection, which may not exist yet.

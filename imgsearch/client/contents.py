@@ -20,6 +20,7 @@ from imgsearch.library.hits import Hits
 from imgsearch.library.interface import SearchableImages
 from imgsearch.order import Order
 from imgsearch.query import Example, Mode, Query, SearchOptions
+from imgsearch.types import Value
 from imgsearch.wire import responses
 from imgsearch.wire.problems import error_class
 from imgsearch.wire.responses import (
@@ -38,6 +39,15 @@ class ServiceContents(SearchableImages):
     """The part of a client that searches and reads a collection."""
 
     _connection: Connection
+
+    @override
+    def facets(self, field: str, *, where: Where | None = None, most: int = 20) -> dict[Value, int]:
+        params: dict[str, Any] = {"field": field, "most": most}
+        if where is not None:
+            params["where"] = json.dumps(to_json_filter(to_filter(where)))
+        path = f"/v1/collections/{self.name}/facets"
+        result = self._connection.json(responses.Facets, "GET", path, repeat=True, params=params)
+        return {facet.value: facet.images for facet in result.values}
 
     @override
     def search(

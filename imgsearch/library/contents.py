@@ -210,18 +210,8 @@ class LibraryContents(SearchableImages):
             on_progress=on_progress,
         )
 
-    def facets(
-        self, field: str, *, where: Where | None = None, most: int | None = 20
-    ) -> dict[Value, int]:
-        """Return the values of a field with their numbers of images, at most `most`.
-
-        Most frequent values come first. The items of a list count by themselves. All records are
-        read.
-
-        Raises:
-            CollectionNotFound: nothing was added yet.
-            FieldInvalid: `where` is invalid.
-        """
+    @override
+    def facets(self, field: str, *, where: Where | None = None, most: int = 20) -> dict[Value, int]:
         records = self._handle.required().iterate(where=self._condition(where), vectors=False)
         return counted_values((record.fields.get(field) for record in records), most)
 

@@ -98,6 +98,18 @@ class SearchableImages(Closeable):
                 or the requested threshold was not measured.
         """
 
+    @abstractmethod
+    def facets(self, field: str, *, where: Where | None = None, most: int = 20) -> dict[Value, int]:
+        """Return the values of a field with their numbers of images, most frequent first.
+
+        At most `most` values are returned. The items of a list count by themselves, and images with
+        identical bytes count once. All records are read.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+            FieldInvalid: `where` is invalid.
+        """
+
     aadd = in_thread(add)
     asearch = in_thread(search)
 

@@ -36,6 +36,20 @@ def get_collection(here: Here, name: values.CollectionName) -> responses.Collect
     raise CollectionNotFound(f"the collection {name!r} does not exist")
 
 
+@router.get("/collections/{name}/facets", dependencies=[allowed("read")])
+def get_facets(
+    here: Here,
+    name: values.CollectionName,
+    field: Annotated[str, Query(max_length=64)],
+    where: Annotated[str | None, Query(max_length=4_096, description="a filter")] = None,
+    most: Annotated[int, Query(ge=1, le=1_000)] = 20,
+) -> responses.Facets:
+    """Count the values of a field. Images with identical content count once."""
+    counts = here.archive.facets(name, field, where=where, most=most)
+    facets = [responses.Facet(value=value, images=number) for value, number in counts.items()]
+    return responses.Facets(field=field, values=facets)
+
+
 @router.post(
     "/collections/{name}/migrate",
     status_code=202,

@@ -190,6 +190,20 @@ class CollectionInfo(ResponseBody):
     fields: dict[str, str] = Field({}, examples=[{"path": "str", "label": "str", "year": "int"}])
 
 
+class Facet(ResponseBody):
+    """A value of a field, and its number of images."""
+
+    value: str | bool | int | float = Field(examples=["dog"])
+    images: int
+
+
+class Facets(ResponseBody):
+    """The values of a field, most frequent first. The items of a list count by themselves."""
+
+    field: str = Field(examples=["tags"])
+    values: list[Facet]
+
+
 class Collections(ResponseBody):
     """All collections, sorted by name."""
 

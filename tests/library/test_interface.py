@@ -188,6 +188,21 @@ def test_fields_are_filled_filtered_and_updated(images, tmp_path):
         images.add(table, fields={"two words": 1})
 
 
+def test_facets_count_the_values_of_a_field(images):
+    with pytest.raises(CollectionNotFound):
+        images.facets("city")
+    cities = ["Köln", "Köln; Bonn", "", "a"]
+    rows = [{"image": picture(seed), "city": city} for seed, city in enumerate(cities)]
+    images.add(rows, fields={"year": 2024, "paid": True})
+    assert images.facets("city") == {"Köln": 2, "Bonn": 1, "a": 1}
+    assert list(images.facets("city", most=1)) == ["Köln"]
+    assert images.facets("city", where={"city": {"contains": "Bonn"}}) == {"Köln": 1, "Bonn": 1}
+    assert (images.facets("year"), images.facets("paid")) == ({2024: 4}, {True: 4})
+    assert images.facets("nothing") == {}
+    with pytest.raises(FieldInvalid):
+        images.facets("city", where="nothing = 1")
+
+
 def test_add_refuses_vectors_and_other_objects(images):
     for wrong in (np.ones(384), [0.1, 0.2], 42, [1, 2, 3], pd.DataFrame({"a": [1]}), ["a.png", 42]):
         with pytest.raises(
