@@ -119,12 +119,14 @@ def search_distinct(
     options: SearchOptions,
     *,
     threshold: float,
+    apart: AbstractSet[frozenset[str]] = frozenset(),
     search: Callable[..., list[Hit]] | None = None,
 ) -> list[Hit]:
     """Return at most `options.k` hits without near-duplicates, nearest first.
 
     Like `regions.search_images`, but if the score of two images reaches `threshold`, only the image
-    nearer to the query is returned. Fetches more hits until there are enough, at most 16,384.
+    nearer to the query is returned, unless their ids are a pair in `apart`. Fetches more hits until
+    there are enough, at most 16,384.
 
     Raises:
         ConfigError, FieldInvalid, DimensionMismatch, VectorInvalid: as for `Collection.search`.
@@ -132,23 +134,29 @@ def search_distinct(
     wanted = fetched = options.k + options.offset
     while True:
         hits = search_images(collection, vector, replace(options, k=fetched, offset=0), search)
-        distinct_hits = distinct(collection, hits, threshold=threshold, most=wanted)
+        distinct_hits = distinct(collection, hits, threshold=threshold, apart=apart, most=wanted)
         if len(distinct_hits) == wanted or len(hits) < fetched or fetched == MAX_K:
             return distinct_hits[options.offset :]
         fetched = min(fetched * _MORE, MAX_K)
 
 
 def distinct(
-    collection: Collection, hits: Sequence[Hit], *, threshold: float, most: int = MAX_K
+    collection: Collection,
+    hits: Sequence[Hit],
+    *,
+    threshold: float,
+    apart: AbstractSet[frozenset[str]] = frozenset(),
+    most: int = MAX_K,
 ) -> list[Hit]:
     """Return up to `most` of `hits` in order, without hits that are near an earlier one.
 
-    Whole images are compared, even if a hit is a region of one. A hit that was removed after the
-    search is left out.
+    Images whose ids are a pair in `apart` are not near. Whole images are compared, even if a hit is
+    a region of one. A hit that was removed after the search is left out.
     """
     metric = collection.schema.metric
     vectors = np.empty((min(most, len(hits)), collection.schema.dim), dtype=np.float32)
     chosen: list[Hit] = []
+    ids: list[str] = []
     remaining = iter(hits)
     while len(chosen) < most and (part := list(islice(remaining, _BATCH))):
         records = collection.get([image_id(collection, hit) for hit in part], vectors=True)
@@ -156,9 +164,11 @@ def distinct(
             record = records.get(image_id(collection, hit))
             if len(chosen) == most or record is None or record.vector is None:
                 continue
-            if (scores(metric, vectors[: len(chosen)], record.vector) < threshold).all():
+            near = scores(metric, vectors[: len(chosen)], record.vector) >= threshold
+            if all(frozenset((ids[place], record.id)) in apart for place in np.flatnonzero(near)):
                 vectors[len(chosen)] = record.vector
                 chosen.append(hit)
+                ids.append(record.id)
     return chosen
 
 

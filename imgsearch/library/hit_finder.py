@@ -52,4 +52,5 @@ class HitFinder:
             if options.hide_duplicates is True
             else float(options.hide_duplicates)
         )
-        return search_distinct(self._collection, query.vector, options, threshold=near, **arguments)
+        arguments |= {"threshold": near, "apart": self._thresholds.apart()}
+        return search_distinct(self._collection, query.vector, options, **arguments)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from imgsearch.backends import Collection, VectorBackend, notes
 from imgsearch.errors import ConfigError
+from imgsearch.library.duplicate_memory import DuplicateMemory
 
 _HITS: Final = "min_score"
 _DUPLICATES: Final = "duplicates"
@@ -61,6 +62,10 @@ class Thresholds:
                 "give it as a number in Python."
             )
         return float(kept["threshold"])
+
+    def apart(self) -> set[frozenset[str]]:
+        """Return the pairs of images that are not duplicates, whatever their score."""
+        return DuplicateMemory(self._store, self._collection).apart()
 
     def keep_min_scores(self, measured: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep a measurement, including its "threshold", for each query kind; forget other kinds.

@@ -119,6 +119,18 @@ def test_no_group_has_two_images_that_are_apart(library, tmp_path):
         assert not set(paths[:2]) <= members
 
 
+def test_search_shows_images_that_are_kept_apart(library, tmp_path):
+    one, other = (str(tmp_path / "fotos" / name) for name in PAIRS[0])
+
+    def paths():
+        hits = library.search(one, k=2, hide_duplicates=0.9)
+        return {str(hit.fields["path"]) for hit in hits}
+
+    assert other not in paths()
+    library.duplicate_memory.keep_apart(one, other)
+    assert paths() == {one, other}
+
+
 def test_many_pairs_are_kept(library):
     ids = [record.id for record in library.collection.iterate(vectors=False)]
     memory = library.duplicate_memory
