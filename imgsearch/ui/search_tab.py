@@ -12,6 +12,7 @@ from imgsearch.images import sources
 from imgsearch.query import Mode
 from imgsearch.text import counted
 from imgsearch.ui.detail import PRIVATE, Detail
+from imgsearch.ui.facets import FacetChooser
 from imgsearch.ui.gallery import Tile, cropper, gallery, notice, original
 from imgsearch.ui.messages import describe
 from imgsearch.ui.query import SearchRequest, find, text_warnings
@@ -88,6 +89,7 @@ class SearchTab:
                 max_lines=1,
                 elem_id="where",
             )
+            FacetChooser(self._archive, self._collection, self.where, self._require)
             self.mode = gr.Radio(
                 list(_MODES), value="pictures", label="Compare words with", elem_classes="choices"
             )

@@ -139,6 +139,22 @@ def test_image_and_text_are_weighted(page, drawn):
     assert "the image and “lighthouse”" in page.message()
 
 
+def test_value_of_a_field_is_chosen_by_its_count(page):
+    page.press("What to show")
+    page.choose("Field", "label")
+    page.click("input[aria-label=Value]")
+    page.until(lambda: "rainbow (" in page.text("[role=option]"))
+    options = [option.text for option in page.all("[role=option]")]
+    (rainbow,) = [option.strip() for option in options if "rainbow (" in option]
+    page.press(rainbow.removeprefix("✓").strip(), "[role=option]")
+    value = "return document.querySelector('#where input').value"
+    page.until(lambda: page.script(value) == "label contains 'rainbow'")
+    page.write("#words input", "water", enter=True)
+    page.until(page.names)
+    assert {name[:7] for name in page.names()} == {"rainbow"}
+    assert f"({len(page.names())})" in rainbow
+
+
 def test_conditions_filter_hits_and_an_empty_result_has_a_message(page):
     page.press("What to show")
     page.choose("Label", "rainbow")
