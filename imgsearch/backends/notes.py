@@ -79,17 +79,26 @@ def carry(
             write(target, into, {**facts, **known})
 
 
+def opened(store: VectorBackend) -> Collection | None:
+    """Return the notes collection. Returns None without one, or if another program created it."""
+    try:
+        notes = store.open(NAME)
+    except CollectionNotFound:
+        return None
+    return None if notes.foreign else notes
+
+
 def entries(store: VectorBackend, ids: Sequence[str] | None = None) -> dict[str, Any]:
     """Return facts that are not about one collection's vectors, by id; all of them without `ids`.
 
     Notes about collections are in the result, too, if `ids` is None.
     """
-    try:
-        notes = store.open(NAME)
-    except CollectionNotFound:
-        return {}
-    if notes.foreign:
-        return {}
+    notes = opened(store)
+    return {} if notes is None else entries_of(notes, ids)
+
+
+def entries_of(notes: Collection, ids: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the entries of an open notes collection; see `entries`."""
     records = notes.iterate(vectors=False) if ids is None else notes.get(ids).values()
     return {record.id: _parsed(record) for record in records}
 

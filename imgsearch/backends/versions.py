@@ -51,7 +51,7 @@ class Versions:
 
 def read(store: VectorBackend, name: str) -> Versions:
     """Return the versions of a collection; without a record, the name itself is the current one."""
-    return _newest(name, notes.entries(store, [name + slot for slot in _SLOTS]))
+    return _newest(name, notes.entries(store, _ids(name)))
 
 
 def collections(store: VectorBackend) -> list[str]:
@@ -108,7 +108,7 @@ def drop(store: VectorBackend, name: str) -> None:
             store.drop(other)
     store.drop(versions.current)
     if versions.serial:
-        notes.remove_entries(store, [name + slot for slot in _SLOTS])
+        notes.remove_entries(store, _ids(name))
 
 
 def begin(store: VectorBackend, name: str, schema: Schema) -> Collection:
@@ -216,8 +216,9 @@ class Watch:
 
     def __init__(self, store: VectorBackend, name: str) -> None:
         self._store, self._name = store, name
+        self._notes: Collection | None = None  # kept open, because opening it takes most of a check
         self._switches = store.switches
-        self.current = read(store, name).current
+        self.current = self._read()
         self._check = IdentityCheck(self._read, self.current, drops=lambda: store.switches)
 
     def moved(self, *, now: bool = False) -> bool:
@@ -237,7 +238,20 @@ class Watch:
         return moved
 
     def _read(self) -> str:
-        return read(self._store, self._name).current
+        if self._notes is None:
+            self._notes = notes.opened(self._store)
+        if self._notes is None:
+            return self._name
+        try:
+            entries = notes.entries_of(self._notes, _ids(self._name))
+        except (CollectionNotFound, SchemaMismatch):  # the notes were dropped
+            self._notes = None
+            return self._name
+        return _newest(self._name, entries).current
+
+
+def _ids(name: str) -> list[str]:
+    return [name + slot for slot in _SLOTS]
 
 
 def _newest(name: str, entries: Mapping[str, Any]) -> Versions:

@@ -36,7 +36,7 @@ from imgsearch.types import Failure, Record
 
 _BATCH: Final = 500  # records looked up at once
 _PASSES: Final = 20  # a library that grows faster than it is embedded is not switched
-_GRACE: Final = 2.0  # seconds in which other processes follow a switch; 0.8 s were measured
+_GRACE: Final = 2.0  # seconds in which other processes follow a switch; checks allow 0.1 s
 _OWN_GRACE: Final = 0.2  # seconds in which a write of this process ends
 
 

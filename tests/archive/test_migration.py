@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from imgsearch.archive import Jobs, MigrationRequest, migration_of
+from imgsearch.backends import connect, notes
 from imgsearch.errors import CollectionNotFound, ModelNotFound
 from imgsearch.library.migration import MigrationOptions, recipe_of
 from tests.archive.place import archive, images, jpeg, state
@@ -103,6 +104,17 @@ def test_interrupted_job_goes_on(opened):
     finally:
         later.close()
     assert opened.library().model == "lite"
+
+
+def test_dropped_collection_leaves_no_versions(opened):
+    migration_of(opened, "images").run(recipe_of("lite"), MigrationOptions(switch=True))
+    migration_of(opened, "images").run(recipe_of("lite2"), MigrationOptions())
+    with connect(opened.url) as store:
+        assert {"images", "images_v2", "images_v3"} < set(store.names())
+        assert opened.drop("images", confirm="images") == 8
+        assert store.names() == [notes.NAME]
+    opened.add(images(0, 1))
+    assert opened.library().model == "classic"
 
 
 def test_canceled_job_switches_nothing(opened):

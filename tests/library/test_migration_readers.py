@@ -1,6 +1,7 @@
-"""A reader in another process follows a migration on a server."""
+"""Migrations on servers: a reader in another process follows, and a killed one goes on."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -45,6 +46,50 @@ def test_reader_in_another_process_follows(bench, tmp_path):
         model, followed = output.splitlines()[-1].split()
         assert model == "lite"
         assert float(followed) < switched + 2
+    with connect(bench.url, token=bench.token) as store:
+        versions.drop(store, name)
+        store.drop(notes.NAME)
+
+
+KILLED = textwrap.dedent("""
+    import os, signal, sys
+    import imgsearch
+    from imgsearch.backends import notes
+    from imgsearch.backends.collection import Collection
+
+    url, collection = sys.argv[1:]
+    write = Collection.upsert
+
+    def upsert(self, records, **options):
+        write(self, records, **options)
+        if self.name == notes.NAME:  # the switch, before it is flushed
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Collection.upsert = upsert
+    token = os.environ.get("IMGSEARCH_TEST_TOKEN")
+    with imgsearch.open(url, collection=collection, token=token) as library:
+        library.migrate("lite", switch=True)
+""")
+
+
+def test_migration_killed_at_the_switch_goes_on(bench, tmp_path):
+    if not bench.store.capabilities.shared:
+        return  # test_migration_kills.py has the embedded store
+    files, name = write(tmp_path / "bilder", 3), bench.new_name()
+    place = {"collection": name, "token": bench.token}
+    with imgsearch.open(bench.url, model="classic", **place) as library:
+        library.add(*files)
+        library.migrate("lite")
+    words = [sys.executable, "-c", KILLED, bench.url, name]
+    environment = {**os.environ, "IMGSEARCH_TEST_TOKEN": bench.token or ""}  # noqa: TID251
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    with imgsearch.open(bench.url, **place) as library:
+        assert library.search(files[1], k=1)[0].fields["path"] == str(files[1])
+        report = library.migrate("lite", switch=True)
+        assert (report.switched, report.load.added, library.model) == (True, 0, "lite")
+        assert library.count() == 3
+        assert library.migration().drop_former() == 1
     with connect(bench.url, token=bench.token) as store:
         versions.drop(store, name)
         store.drop(notes.NAME)
