@@ -52,6 +52,11 @@ from imgsearch.text import counted
     help="Folder of an object detector: objects in the images are searched, too.",
 )
 @click.option(
+    "--ocr",
+    is_flag=True,
+    help="Read the text in each new image into the field text, for searches by words.",
+)
+@click.option(
     "--sync",
     "in_step",
     is_flag=True,
@@ -70,6 +75,7 @@ def add(
     dry_run: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
     all_fields: bool,  # noqa: FBT001 - as above
+    ocr: bool,  # noqa: FBT001 - as above
     **config: Any,
 ) -> None:
     """Add images from folders, globs, image files, URLs or lists.
@@ -83,6 +89,8 @@ def add(
     """
     if (dry_run or yes) and not in_step:
         raise click.UsageError("--dry-run and --yes need --sync")
+    if ocr and in_step:
+        raise click.UsageError("--ocr and --sync exclude each other. Run add --ocr first.")
     config["options"] = options.parse_options(config["options"])
     settings = Settings.from_environment()
     lists = {name: config.pop(name) for name in ("path_column", "label_column")}
@@ -120,6 +128,7 @@ def add(
             *images,
             **lists,
             all_fields=all_fields,
+            ocr=ocr,
             url_hosts=None if settings.offline else hosts,
             on_progress=update,
             on_failure=write_failure,

@@ -18,6 +18,7 @@ from typing_extensions import override
 from imgsearch import encoders
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
+from imgsearch.encoders.text_reader import require_reader
 from imgsearch.fields import typed
 from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs, web_images
@@ -81,6 +82,7 @@ class Library(Synced, VersionedImages):
         url_hosts: Sequence[str] | None = (),
         fields: Mapping[str, Any] | None = None,
         all_fields: bool = False,
+        ocr: bool = False,
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -109,6 +111,9 @@ class Library(Synced, VersionedImages):
         A progress bar is shown in terminals and notebooks, unless `on_progress` is given;
         `progress` turns it on or off.
 
+        With `ocr` the text in each new image is the field ``text``, which searches by words find;
+        see docs/words.md.
+
         `pipeline` holds steps of your own, which run before the embedding; see
         `pipelines.image_steps`. An error of a step is a line of the report.
 
@@ -116,6 +121,7 @@ class Library(Synced, VersionedImages):
             SourceError: a folder, glob or list does not exist or names no path, or an object is no
                 image; nothing was added, unless an iterator yielded the object.
             FieldInvalid: a field in `fields` has an invalid name, or a value of another type.
+            MissingExtra: `ocr` needs the extra `ocr`.
             ConfigError: `pipeline` needs columns that do not exist, or the library has regions.
             EncoderError: the encoder cannot be built, or is not the collection's encoder.
             SchemaMismatch: the collection records no encoder; another program may have filled it.
@@ -126,6 +132,11 @@ class Library(Synced, VersionedImages):
             self._handle.declare(field_types(images, reading))
         self._handle.require_writable()
         steps = pipeline or self._steps.get("image")
+        if ocr:
+            from imgsearch.pipelines.chunks import text_steps
+
+            require_reader()
+            steps = text_steps(steps, max_pixels=self.max_pixels)
         if steps is not None:  # checks them before a file is read
             self._pipelines.insert(self.recipe, steps)
         types = self._handle.fields

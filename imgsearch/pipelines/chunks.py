@@ -60,6 +60,19 @@ def image_steps() -> Pipeline:
     return steps
 
 
+def text_steps(steps: Pipeline | None = None, *, max_pixels: int = MAX_PIXELS) -> Pipeline:
+    """Return the steps that read the text in each image into the field ``text``.
+
+    They follow `steps`, by default `image_steps`, and need the extra `ocr`. The option `ocr` of
+    `Library.add` adds them.
+    """
+    start = image_steps() if steps is None else steps
+    returned = () if steps is None else steps.columns
+    reading = op("image_text", max_pixels=max_pixels, on_error="keep")
+    texts: Pipeline = start.map(("data", "path"), "text", reading).returning(*returned, "text")
+    return texts
+
+
 def embedding_pipeline(
     encoder: Recipe, *, regions: Detection | None = None, max_pixels: int = MAX_PIXELS
 ) -> Pipeline:
