@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -240,3 +241,29 @@ def test_invalid_options_raise(detector, photos, tmp_path):
         pytest.raises(SchemaMismatch, match="created without them"),
     ):
         library.add(photos)
+
+
+@needs_transformers
+def test_migration_finds_regions_again(detector, photos):
+    (photos / "kaputt.jpg").unlink()
+    url = "memory://regionen-umzug"
+    with imgsearch.open(url, model="classic", regions=detection(detector)) as library:
+        library.add(photos)
+        before = {record.id: record.fields for record in library.collection.iterate()}
+        library.migrate("lite")
+        library.remove(photos / "bild 3.png")
+        changed = next(iter(library.collection.get([min(before)], vectors=True).values()))
+        fields = {**changed.fields, "label": "Käfer"}
+        library.collection.upsert([replace(changed, fields=fields)])
+        report = library.migrate("lite", switch=True)
+        assert (report.switched, report.load.added, report.load.skipped) == (True, 0, 4)
+        assert report.load.updated == 1
+        after = {record.id: record.fields for record in library.collection.iterate()}
+        removed = {id_ for id_ in before if before[id_]["path"].endswith("bild 3.png")}
+        assert after.keys() == before.keys() - removed
+        for id_, values in after.items():
+            image = min(before) == id_.partition("#")[0]
+            assert values == {**before[id_], **({"label": "Käfer"} if image else {})}
+        assert library.count() == 5
+    with imgsearch.open(url) as library, pytest.raises(ConfigError, match="regions=FOLDER"):
+        library.migrate("classic")
