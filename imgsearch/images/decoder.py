@@ -158,6 +158,18 @@ def header(
     Raises:
         FormatRefused, ImageTooLarge, ImageCorrupt: under the conditions of `decode`.
     """
+    with opened_header(data, path=path, max_pixels=max_pixels, at_least=at_least) as (_, facts):
+        return facts
+
+
+@contextmanager
+def opened_header(
+    data: bytes, *, path: str = "", max_pixels: int = MAX_PIXELS, at_least: int = 1
+) -> Iterator[tuple[ImageFile, tuple[str, int, int]]]:
+    """Return a context manager that yields a Pillow image without pixels, and what `header` does.
+
+    Raises: as for `header`.
+    """
     with no_warnings(), image_errors(path):
         encoded = _encoded_image(data, max_pixels)
         brief = replace(encoded, data=bounds.head(encoded.kind, encoded.data))
@@ -168,21 +180,8 @@ def header(
             own = 1 if encoded.kind == "TIFF" else _orientation(image, loaded=False)
             on_its_side = (encoded.orientation or own) >= _FIRST_ON_ITS_SIDE
             costs.limit(image, encoded, max_pixels=max_pixels, at_least=at_least)
-    kind = sniff(data[:HEAD]) or encoded.kind  # the file's format, not its preview's
-    return (kind, height, width) if on_its_side else (kind, width, height)
-
-
-@contextmanager
-def header_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[ImageFile]:
-    """Return a context manager that yields the Pillow image of a file's header, without pixels.
-
-    Raises:
-        FormatRefused, ImageTooLarge, ImageCorrupt: under the conditions of `decode`.
-    """
-    with no_warnings(), image_errors(""):
-        encoded = _encoded_image(data, max_pixels)
-        with replace(encoded, data=bounds.head(encoded.kind, encoded.data)).open() as image:
-            yield image
+            kind = sniff(data[:HEAD]) or encoded.kind  # the file's format, not its preview's
+            yield image, (kind, height, width) if on_its_side else (kind, width, height)
 
 
 def checked(pixels: npt.NDArray[Any]) -> Pixels:

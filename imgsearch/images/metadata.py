@@ -17,7 +17,6 @@ from PIL import Image
 from imgsearch.errors import ConfigError, FieldInvalid
 from imgsearch.fields import FieldType, typed
 from imgsearch.images import decoder
-from imgsearch.images.pillow_warnings import no_warnings
 from imgsearch.text import did_you_mean
 from imgsearch.types import SEPARATOR, Value
 
@@ -63,15 +62,13 @@ def read(
     >>> read(b"P6 2 1 255 123456", ["width", "height"])
     {'width': 2, 'height': 1}
     """
-    with no_warnings():
-        try:
-            _, width, height = decoder.header(data, max_pixels=max_pixels)
+    try:
+        with decoder.opened_header(data, max_pixels=max_pixels) as (image, (_, width, height)):
             facts: dict[str, Value] = {"width": width, "height": height}
             if set(names) - facts.keys():
-                with decoder.header_image(data, max_pixels=max_pixels) as image:
-                    facts |= _facts(image)
-        except Exception:  # noqa: BLE001 - Pillow's parsers raise anything for hostile bytes
-            return {}
+                facts |= _facts(image)
+    except Exception:  # noqa: BLE001 - Pillow's parsers raise anything for hostile bytes
+        return {}
     return {name: value for name, value in facts.items() if name in names}
 
 
