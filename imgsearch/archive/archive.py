@@ -185,6 +185,7 @@ class Archive(Closeable):
         *,
         columns: ListColumns = ANY_COLUMNS,
         on_unlisted: Callable[[str], None] | None = None,
+        exclude: Sequence[str] = (),
     ) -> Iterator[Incoming]:
         """Yield the images of a folder or list file inside `roots`; see `upload.files`.
 
@@ -192,7 +193,12 @@ class Archive(Closeable):
             SourceError: the folder is not inside `roots`, or the list is invalid.
         """
         return upload.files(
-            Path(folder), self.roots, on_ignored, columns=columns, on_unlisted=on_unlisted
+            Path(folder),
+            self.roots,
+            on_ignored,
+            columns=columns,
+            on_unlisted=on_unlisted,
+            exclude=exclude,
         )
 
     def search(

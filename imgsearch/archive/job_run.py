@@ -110,6 +110,7 @@ class JobRun:
             confirm=bool(request.get("confirm")),
             in_place=bool(request.get("in_place")),
             only=None if only is None else frozenset(only),
+            exclude=tuple(request.get("exclude", ())),
         )
         sync = ArchiveSync(self._archive, options, stopped, self._on_progress, self._on_failure)
         report = sync.run(folder)

@@ -75,13 +75,14 @@ class Jobs:
         sync: bool = False,
         dry_run: bool = False,
         confirm: bool = False,
+        exclude: Sequence[str] = (),
     ) -> Job:
         """Start a job that adds a folder, or the images of a list file, inside the archive's roots.
 
         Files with other bytes replace their images. With `sync`, images are also deleted if their
         files no longer exist; a job that has to be confirmed fails with SyncRefused. A job with
-        `dry_run` counts, and changes nothing. `path_column` and `label_column` name columns of a
-        list; see `ListColumns`.
+        `dry_run` counts, and changes nothing. `exclude` is as for `Library.add`. `path_column` and
+        `label_column` name columns of a list; see `ListColumns`.
 
         Raises:
             ConfigError: `sync` is given for a list, or `dry_run` or `confirm` without `sync`.
@@ -97,6 +98,7 @@ class Jobs:
         request = {"folder": str(real), "in_place": in_place}
         flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm}
         request |= {name: flag for name, flag in flags.items() if flag}
+        request |= {"exclude": list(exclude)} if exclude else {}
         named = {"path_column": path_column, "label_column": label_column}
         request |= {name: value for name, value in named.items() if value is not None}
         return self._start("folder", collection, request)

@@ -1,6 +1,6 @@
 """Adds a folder to an archive, and keeps the archive in step with it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic, time_ns
@@ -27,7 +27,7 @@ class SyncOptions:
 
     With `remove`, images whose files no longer exist are deleted; `dry_run` and `confirm` are as
     for `Library.sync`. With `in_place`, originals are not copied. `only` are the printable paths of
-    the files to add, None for all.
+    the files to add, None for all. `exclude` is as for `Library.add`.
     """
 
     collection: str = "images"
@@ -36,6 +36,7 @@ class SyncOptions:
     confirm: bool = False
     in_place: bool = False
     only: frozenset[str] | None = None
+    exclude: Sequence[str] = ()
 
 
 @dataclass
@@ -110,12 +111,14 @@ class ArchiveSync:
         """Return the listing of a folder, and its images by printable place."""
         ignored: list[str] = []
         unlisted: list[str] = []
-        files = self.archive.folder(root, ignored.append, on_unlisted=unlisted.append)
+        files = self.archive.folder(
+            root, ignored.append, on_unlisted=unlisted.append, exclude=self.options.exclude
+        )
         items = {sources.printable(item.place): item for item in files}
         labels = {place: item.label for place, item in items.items()}
         if self.options.only is not None:
             items = {place: item for place, item in items.items() if place in self.options.only}
-        return Listing([str(root)], labels, (), unlisted, len(ignored)), items
+        return Listing([str(root)], labels, (), unlisted, ignored), items
 
     def _plan(
         self,
@@ -234,7 +237,7 @@ def _report(
         deleted=len(lost),
         unchanged=plan.unchanged,
         failed=0 if loaded is None else loaded.failed,
-        ignored=listing.ignored,
+        ignored=len(listing.ignored),
         updated=0 if loaded is None else loaded.updated,
         seconds=monotonic() - started,
         dry_run=dry_run,

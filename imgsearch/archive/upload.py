@@ -178,6 +178,7 @@ def files(
     *,
     columns: ListColumns = sources.ANY_COLUMNS,
     on_unlisted: Callable[[str], None] | None = None,
+    exclude: Sequence[str] = (),
 ) -> Iterator[Incoming]:
     """Yield the images of a folder inside `roots`, sorted, labeled with their own folder's name.
 
@@ -196,6 +197,7 @@ def files(
         columns=columns,
         on_ignored=on_ignored,
         on_unlisted=on_unlisted,
+        exclude=exclude,
         on_note=lambda note: _log.warning("%s", note),
     ):
         path, label, fields = reference.path, reference.label, reference.fields

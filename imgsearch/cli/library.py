@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from imgsearch.cli import options, show, sync
-from imgsearch.cli.reports import failure_writer
+from imgsearch.cli.reports import report_writers
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.streams import listed_in
 from imgsearch.library.progress import Progress, Report
@@ -63,6 +63,7 @@ from imgsearch.text import counted
     help="Keep the library in step with the folders, like `imgsearch sync`.",
 )
 @options.sync
+@options.exclude
 @options.report
 @options.as_json
 def add(
@@ -76,6 +77,7 @@ def add(
     yes: bool,  # noqa: FBT001
     all_fields: bool,  # noqa: FBT001 - as above
     ocr: bool,  # noqa: FBT001 - as above
+    exclude: tuple[str, ...],
     **config: Any,
 ) -> None:
     """Add images from folders, globs, image files, URLs or lists.
@@ -98,10 +100,16 @@ def add(
     _check_stdin(source, null=null)
     with ExitStack() as stack:
         library = stack.enter_context(options.open_library(settings, db, new=True, **config))
-        write_failure = failure_writer(stack, report)
+        writers = report_writers(stack, report)
         if in_step:
             result = sync.run(
-                library, source, dry_run=dry_run, yes=yes, hidden=as_json, on_failure=write_failure
+                library,
+                source,
+                dry_run=dry_run,
+                yes=yes,
+                hidden=as_json,
+                exclude=exclude,
+                writers=writers,
             )
             total, url = library.count(), library.url
             sync.print_report(result, total, url, as_json=as_json, report=report)
@@ -131,7 +139,8 @@ def add(
             ocr=ocr,
             url_hosts=None if settings.offline else hosts,
             on_progress=update,
-            on_failure=write_failure,
+            exclude=exclude,
+            **writers,
         )
         total = library.count()
     if as_json:

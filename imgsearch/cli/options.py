@@ -179,12 +179,24 @@ def sync(command: F) -> F:
     return dry_run(yes(command))
 
 
+def exclude(command: F) -> F:
+    """Add --exclude."""
+    return click.option(
+        "--exclude",
+        multiple=True,
+        metavar="GLOB",
+        help="Files and folders to pass over, as in .gitignore, e.g. '*.tmp' or raw/; repeatable. "
+        "Files called .imgsearchignore hold such patterns, too. Hidden files, linked folders, "
+        "@eaDir, #recycle and node_modules are passed over by default.",
+    )(command)
+
+
 def report(command: F) -> F:
     """Add --report."""
     return click.option(
         "--report",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Write a line of JSON for each file that failed.",
+        help="Write a line of JSON for each file that failed or was passed over.",
     )(command)
 
 

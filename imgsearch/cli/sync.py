@@ -1,7 +1,7 @@
 """sync: keep a library in step with folders."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from imgsearch.cli import options, show
-from imgsearch.cli.reports import failure_writer
+from imgsearch.cli.reports import report_writers
 from imgsearch.errors import SyncRefused
 from imgsearch.library.progress import Progress
 from imgsearch.library.sync_plan import SyncReport
@@ -30,6 +30,7 @@ _SHOWN = 10  # deleted paths and failures on the terminal
 @options.max_pixels
 @options.sync
 @click.option("--watch", is_flag=True, help="Keep running, and sync after each change.")
+@options.exclude
 @options.report
 @options.as_json
 def sync(
@@ -40,6 +41,7 @@ def sync(
     dry_run: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
     watch: bool,  # noqa: FBT001
+    exclude: tuple[str, ...],
     **config: Any,
 ) -> None:
     """Keep the library in step with folders.
@@ -65,7 +67,8 @@ def sync(
                 yes=yes and ask,
                 hidden=as_json or quiet,
                 ask=ask,
-                on_failure=failure_writer(stack, report),
+                exclude=exclude,
+                writers=report_writers(stack, report),
             )
             if not quiet or _has_changes(result):
                 print_report(result, library.count(), library.url, as_json=as_json, report=report)
@@ -86,7 +89,8 @@ def run(
     dry_run: bool,
     yes: bool,
     hidden: bool,
-    on_failure: Callable[..., None] | None,
+    exclude: tuple[str, ...],
+    writers: Mapping[str, Callable[[Any], None] | None],
     ask: bool = True,
 ) -> SyncReport:
     """Sync the folders. On a terminal, with `ask`, a refused sync can be confirmed.
@@ -107,7 +111,8 @@ def run(
                 dry_run=dry_run,
                 confirm=confirm,
                 on_progress=update,
-                on_failure=on_failure,
+                exclude=exclude,
+                **writers,
             )
         return report
 
@@ -116,7 +121,7 @@ def run(
     except SyncRefused:
         if hidden or not (ask and sys.stdin.isatty()):
             raise
-        plan: SyncReport = library.sync(*folders, dry_run=True)
+        plan: SyncReport = library.sync(*folders, dry_run=True, exclude=exclude)
         _print_plan(plan)
         if not click.confirm("Carry out this sync?", err=True):
             raise

@@ -82,9 +82,11 @@ class Client(ServiceContents):
         url_hosts: Sequence[str] | None = (),
         fields: Mapping[str, Any] | None = None,
         all_fields: bool = False,
+        exclude: Sequence[str] = (),
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
+        on_ignored: Callable[[str], None] | None = None,
     ) -> Report:
         """Upload images: paths, images in memory, tables, data sets, or iterables; see `Input`.
 
@@ -108,11 +110,12 @@ class Client(ServiceContents):
             fields=typed(fields or {}, {}),
             types=self._field_types() if has_lists(images) else {},
             all_fields=all_fields,
+            exclude=exclude,
         )
         total = sum(inputs.count(source, reading) for source in images)
         downloads = web_images.downloads(url_hosts)
         with progress_bar(progress, on_progress) as report:
-            tally = Tally(total, report, on_failure)
+            tally = Tally(total, report, on_failure, on_ignored)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
@@ -130,13 +133,14 @@ class Client(ServiceContents):
         sync: bool = False,
         dry_run: bool = False,
         confirm: bool = False,
+        exclude: Sequence[str] = (),
     ) -> JobHandle:
         """Start a job that adds the images of a server-side folder or list, and return the job.
 
         The folder must be inside one of the service's roots. With `in_place`, the service stores no
         copies of the files. `path_column` and `label_column` name columns of a list file. With
         `sync`, images whose files no longer exist are deleted. If that must be confirmed, the job's
-        `wait` raises SyncRefused. With `dry_run` the job only counts.
+        `wait` raises SyncRefused. With `dry_run` the job only counts. `exclude` is as for `add`.
 
         Raises:
             ConfigError: `dry_run` or `confirm` is given without `sync`.
@@ -144,7 +148,9 @@ class Client(ServiceContents):
         """
         columns = {"path_column": path_column, "label_column": label_column}
         flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm}
-        return self._job(folder=folder, in_place=in_place, **columns, **flags)
+        return self._job(
+            folder=folder, in_place=in_place, exclude=list(exclude), **columns, **flags
+        )
 
     def add_urls(self, urls: Sequence[str]) -> JobHandle:
         """Start a job that downloads and adds images; return the job.

@@ -62,6 +62,7 @@ class Reading:
 
     `fields` apply to all images; a row's own win. Further columns of list files are read if
     `types` declares their fields, or all with `all_fields`. All columns of tables are read.
+    `exclude` are patterns of files in folders; see `images.exclusions`.
     """
 
     path_column: str | None = None
@@ -71,6 +72,7 @@ class Reading:
     fields: Mapping[str, Value] = field(default_factory=dict)
     types: Mapping[str, FieldType] = field(default_factory=dict)
     all_fields: bool = False
+    exclude: Sequence[str] = ()
 
     @property
     def columns(self) -> ListColumns:
@@ -168,12 +170,16 @@ def _is_path(source: Any) -> bool:
 
 def _paths(source: Any, reading: Reading) -> Iterator[Reference]:
     return sources.references(
-        source, columns=reading.columns, on_ignored=reading.ignored, on_note=reading.note
+        source,
+        columns=reading.columns,
+        on_ignored=reading.ignored,
+        on_note=reading.note,
+        exclude=reading.exclude,
     )
 
 
 def _path_count(source: Any, reading: Reading) -> int:
-    return sources.count(source, columns=reading.columns)
+    return sources.count(source, columns=reading.columns, exclude=reading.exclude)
 
 
 def _table(

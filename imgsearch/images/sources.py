@@ -5,17 +5,20 @@ a file name that are not UTF-8 are surrogate escapes, so the file can be opened;
 the form for stores, logs and pages. Labels are printable and in composed Unicode form (NFC).
 """
 
+import glob
 import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from imgsearch.errors import ConfigError, FieldInvalid, SourceError
 from imgsearch.fields import FieldType
 from imgsearch.images import HEAD, MAX_PIXELS, globs, image_lists, sniff
+from imgsearch.images.exclusions import IGNORE_FILE, Exclusions
 from imgsearch.images.files import (
     content_id,
     expand,
@@ -68,6 +71,7 @@ class _Walk:
     note: _OnText
     columns: ListColumns
     unlisted: _OnText
+    exclude: Sequence[str] = ()
 
 
 def references(
@@ -77,6 +81,7 @@ def references(
     on_ignored: _OnText | None = None,
     on_note: _OnText | None = None,
     on_unlisted: _OnText | None = None,
+    exclude: Sequence[str] = (),
 ) -> Iterator[Reference]:
     """Yield the images that `source` names, in a stable order.
 
@@ -86,20 +91,29 @@ def references(
     of a glob are filtered in the same way; an existing name is never read as a pattern. Files and
     URLs in a list or an iterable are yielded unchecked: `read` raises for invalid ones. `columns`
     names the columns of lists. `on_note` is called with a sentence about a list, for example if a
-    csv is not UTF-8, and `on_unlisted` with each subfolder that cannot be listed.
+    csv is not UTF-8, and `on_unlisted` with each subfolder that cannot be listed. In folders and
+    globs, `exclude` are patterns of files and folders to pass over; see `images.exclusions`.
 
     Raises:
+        ConfigError: a pattern of `exclude` is invalid.
         SourceError: at the call if `source` does not exist, matches nothing, or is a list without
             a column of paths; during iteration if a list is invalid, or an item of an iterable is
             not a path.
     """
     walk = _Walk(
-        _is_candidate, on_ignored or _ignore, on_note or _ignore, columns, on_unlisted or _ignore
+        _is_candidate,
+        on_ignored or _ignore,
+        on_note or _ignore,
+        columns,
+        on_unlisted or _ignore,
+        exclude,
     )
     return _references(source, walk)
 
 
-def count(source: Source, *, columns: ListColumns = ANY_COLUMNS) -> int:
+def count(
+    source: Source, *, columns: ListColumns = ANY_COLUMNS, exclude: Sequence[str] = ()
+) -> int:
     """Return an upper bound of the number of files in `source`, without opening images.
 
     It includes files that `references` ignores. Returns 0 for an iterator, to not consume it.
@@ -110,7 +124,9 @@ def count(source: Source, *, columns: ListColumns = ANY_COLUMNS) -> int:
     if isinstance(source, Iterator):
         return 0
     ignored: list[int] = []
-    walk = _Walk(lambda _path: True, lambda _path: ignored.append(1), _ignore, columns, _ignore)
+    walk = _Walk(
+        lambda _path: True, lambda _path: ignored.append(1), _ignore, columns, _ignore, exclude
+    )
     return sum(1 for _ in _references(source, walk)) + len(ignored)
 
 
@@ -240,7 +256,7 @@ def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
         mode = path.stat().st_mode
     except (OSError, ValueError):
         matched = _glob(path) if globs.is_glob(str(path)) else []
-        return _filter(matched, walk) if matched else None
+        return _filter(path, matched, walk) if matched else None
     if stat.S_ISDIR(mode):
         try:
             os.scandir(path).close()  # raises now rather than while iterating
@@ -253,12 +269,14 @@ def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
 
 
 def _walk_folder(root: Path, walk: _Walk) -> Iterator[Reference]:
-    stack = [root]
+    stack = [(root, Exclusions.of(str(root), walk.exclude))]
     while stack:
-        folder = stack.pop()
+        folder, excluded = stack.pop()
         try:
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
+            if any(entry.name == IGNORE_FILE for entry in entries):
+                excluded = excluded.at(str(folder))
         except OSError as error:
             _log.warning("skipped: %s", unreadable(str(folder), error))
             walk.ignored(str(folder))
@@ -267,15 +285,15 @@ def _walk_folder(root: Path, walk: _Walk) -> Iterator[Reference]:
         label = None if folder is root else _label(folder)
         subfolders = []
         for entry in entries:
-            path = folder / entry.name
-            if entry.name.startswith("."):
-                walk.ignored(str(path))
-            elif entry.is_dir(follow_symlinks=False):
-                subfolders.append(path)
-            elif walk.accept(str(path)):
-                yield Reference(str(path), label)
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if entry.name.startswith(".") or excluded.cover(entry.path, folder=is_folder):
+                walk.ignored(entry.path)
+            elif is_folder:
+                subfolders.append((folder / entry.name, excluded))
+            elif walk.accept(entry.path):
+                yield Reference(entry.path, label)
             else:
-                walk.ignored(str(path))
+                walk.ignored(entry.path)
         stack.extend(reversed(subfolders))
 
 
@@ -291,10 +309,12 @@ def _glob(pattern: Path) -> list[Path]:
         raise unreadable(str(pattern), error) from error
 
 
-def _filter(paths: list[Path], walk: _Walk) -> Iterator[Reference]:
+def _filter(pattern: Path, paths: list[Path], walk: _Walk) -> Iterator[Reference]:
     labels: dict[Path, str | None] = {}
+    plain = takewhile(lambda part: not glob.has_magic(part), pattern.parts)
+    excluded = Exclusions.of(str(Path(*plain)), walk.exclude)
     for path in paths:
-        if not walk.accept(str(path)):
+        if excluded.cover(str(path)) or not walk.accept(str(path)):
             walk.ignored(str(path))
             continue
         if path.parent not in labels:

@@ -48,15 +48,19 @@ class SearchableImages(Closeable):
         url_hosts: Sequence[str] | None = (),
         fields: Mapping[str, Any] | None = None,
         all_fields: bool = False,
+        exclude: Sequence[str] = (),
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
+        on_ignored: Callable[[str], None] | None = None,
     ) -> Report:
         """Add images: paths, images in memory, tables, data sets, or iterables; see `Input`.
 
         `path_column` and `label_column` name columns of a table or list. `fields` apply to all
         images; a row's own fields win. Columns of list files are read if their field is declared;
-        all are with `all_fields`. Known images get their new values.
+        all are with `all_fields`. Known images get their new values. `exclude` are patterns of
+        files to pass over in folders and globs, as in ``.gitignore``; `on_ignored` is called with
+        each path that is passed over.
 
         Known images are skipped, or get the label that the source has for them, so an interrupted
         call can be repeated. Unreadable files are listed in `Report.failures`; they do not stop the

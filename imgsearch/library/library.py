@@ -83,9 +83,11 @@ class Library(Synced, VersionedImages):
         fields: Mapping[str, Any] | None = None,
         all_fields: bool = False,
         ocr: bool = False,
+        exclude: Sequence[str] = (),
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
+        on_ignored: Callable[[str], None] | None = None,
     ) -> Report:
         """Add images: paths, images in memory, tables, data sets, or iterables of these.
 
@@ -127,7 +129,9 @@ class Library(Synced, VersionedImages):
             SchemaMismatch: the collection records no encoder; another program may have filled it.
             BackendError: the store failed; images counted as added are stored.
         """
-        reading = Reading(path_column, label_column=label_column, all_fields=all_fields)
+        reading = Reading(
+            path_column, label_column=label_column, all_fields=all_fields, exclude=exclude
+        )
         if all_fields:
             self._handle.declare(field_types(images, reading))
         self._handle.require_writable()
@@ -144,7 +148,7 @@ class Library(Synced, VersionedImages):
         total = sum(inputs.count(source, reading) for source in images)
         downloads = web_images.downloads(url_hosts)
         with progress_bar(progress, on_progress) as report:
-            tally = Tally(total, report, on_failure)
+            tally = Tally(total, report, on_failure, on_ignored)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()

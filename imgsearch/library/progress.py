@@ -109,8 +109,9 @@ class Tally:
         total: int = 0,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
+        on_ignored: Callable[[str], None] | None = None,
     ) -> None:
-        self._start = monotonic()
+        self._start, self._on_ignored = monotonic(), on_ignored
         self._on_progress, self._on_failure = on_progress, on_failure
         self._now = Progress(total)
         self._failures: list[Failure] = []
@@ -145,9 +146,11 @@ class Tally:
         if self._on_failure:
             self._on_failure(failed)
 
-    def ignore(self, _path: str) -> None:
-        """Count a file in a folder that is not an image."""
+    def ignore(self, path: str) -> None:
+        """Count a file in a folder that is not an image, or is excluded."""
         self.count("ignored")
+        if self._on_ignored is not None:
+            self._on_ignored(path)
 
     def leave_out(self, number: int) -> None:
         """Count images that a user's steps left out."""

@@ -44,6 +44,8 @@ class FolderSync:
     own_labels: bool = False
     on_progress: Callable[[Progress], None] | None = None
     on_failure: Callable[[Failure], None] | None = None
+    on_ignored: Callable[[str], None] | None = None
+    exclude: Sequence[str] = ()
     _failed: set[str] = field(default_factory=set)
 
     def run(
@@ -51,7 +53,8 @@ class FolderSync:
     ) -> SyncReport:
         """Sync the folders; see `Library.sync`."""
         started, collection = monotonic(), self.handle.current()
-        listing = list_folders(folders)
+        listing = list_folders(folders, self.exclude)
+        self._report_ignored(listing)
         index = FileIndex(self.handle.backend, collection)
         if collection is not None and not index.complete:
             index.rebuild(collection)
@@ -86,6 +89,11 @@ class FolderSync:
         return self._report(
             Plan.of(before, after, removed), listing, started, loaded=loaded, deleted=deleted
         )
+
+    def _report_ignored(self, listing: Listing) -> None:
+        if self.on_ignored is not None:
+            for path in listing.ignored:
+                self.on_ignored(path)
 
     def _load(
         self, listing: Listing, known: Mapping[str, str], files: TrackedFiles
@@ -180,7 +188,7 @@ class FolderSync:
             deleted=len(lost),
             unchanged=plan.unchanged,
             failed=len(self._failed) if loaded is None else loaded.failed,
-            ignored=listing.ignored + (0 if loaded is None else loaded.ignored),
+            ignored=len(listing.ignored) + (0 if loaded is None else loaded.ignored),
             updated=0 if loaded is None else max(0, loaded.updated - len(plan.renames)),
             seconds=monotonic() - started,
             dry_run=dry_run,
@@ -191,8 +199,8 @@ class FolderSync:
         )
 
 
-def list_folders(folders: Sequence[str | os.PathLike[str]]) -> Listing:
-    """List the images below folders.
+def list_folders(folders: Sequence[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> Listing:
+    """List the images below folders; `exclude` is as for `sources.references`.
 
     Raises:
         SourceError: a path is not a folder.
@@ -213,13 +221,15 @@ def list_folders(folders: Sequence[str | os.PathLike[str]]) -> Listing:
         if not stat.S_ISDIR(mode):
             raise SourceError(f"{sources.printable(root)}: is not a folder", path=root)
         try:
-            walk = sources.references(root, on_ignored=ignored.append, on_unlisted=unlisted.append)
+            walk = sources.references(
+                root, on_ignored=ignored.append, on_unlisted=unlisted.append, exclude=exclude
+            )
         except SourceError:
             unlisted.append(root)
             continue
         for reference in walk:
             labels.setdefault(reference.path, reference.label)
-    return Listing(roots, labels, missing, unlisted, len(ignored))
+    return Listing(roots, labels, missing, unlisted, ignored)
 
 
 def _known(listing: Listing, index: FileIndex) -> tuple[dict[str, str], list[str]]:

@@ -121,14 +121,15 @@ class Listing:
     """The files below the folders `roots`.
 
     `missing` roots do not exist. `unlisted` folders cannot be listed, so files below them may
-    exist. `labels` maps the path of each image file to the label that its folder states.
+    exist. `labels` maps the path of each image file to the label that its folder states. `ignored`
+    paths are passed over.
     """
 
     roots: Sequence[str]
     labels: Mapping[str, str | None] = field(default_factory=dict)
     missing: Sequence[str] = ()
     unlisted: Sequence[str] = ()
-    ignored: int = 0
+    ignored: Sequence[str] = ()
 
 
 def _by_content(

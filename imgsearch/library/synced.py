@@ -1,7 +1,7 @@
 """The part of a library that keeps it in step with folders."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 
 from imgsearch.images.references import Reference
@@ -39,15 +39,18 @@ class Synced(ABC):
         *folders: str | PathLike[str],
         dry_run: bool = False,
         confirm: bool = False,
+        exclude: Sequence[str] = (),
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
+        on_ignored: Callable[[str], None] | None = None,
     ) -> SyncReport:
         """Bring the library in step with folders; return what was added, changed and removed.
 
         New files are added. A file with other bytes replaces its image. An image is removed if its
         file no longer exists; if a new file has the same bytes, the image gets its path. Unchanged
         files are not read. With `dry_run` nothing is changed: the report has the counts, and why
-        the sync would have to be confirmed. Images of other folders are kept.
+        the sync would have to be confirmed. Images of other folders are kept, and so are images of
+        files that are passed over; `exclude` and `on_ignored` are as for `add`.
 
         Raises:
             SyncRefused: `confirm` is False, and a folder has no images any more, does not exist,
@@ -63,5 +66,7 @@ class Synced(ABC):
             own_labels=self.sets_labels,
             on_progress=on_progress,
             on_failure=on_failure,
+            on_ignored=on_ignored,
+            exclude=exclude,
         )
         return sync.run(folders, dry_run=dry_run, confirm=confirm)

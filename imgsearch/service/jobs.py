@@ -50,6 +50,7 @@ def start_job(
             sync=job.sync,
             dry_run=job.dry_run,
             confirm=job.confirm,
+            exclude=job.exclude,
         )
     elif here.urls:
         started = jobs.start_urls(job.urls or [], collection=job.collection)

@@ -266,6 +266,9 @@ class MigrationRequest(RequestBody):
     )
 
 
+_Pattern = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+
+
 class JobRequest(RequestBody):
     """A job that adds a folder inside the service's roots, or images by URL.
 
@@ -285,6 +288,12 @@ class JobRequest(RequestBody):
     )
     collection: CollectionName = "images"
     in_place: bool = Field(default=False, description="store no copies of the folder's files")
+    exclude: list[_Pattern] = Field(
+        default_factory=list,
+        max_length=100,
+        description="files and folders to pass over, as in .gitignore",
+        examples=[["*.tmp", "raw/"]],
+    )
     sync: StrictBool = Field(
         default=False, description="also delete images whose files no longer exist"
     )

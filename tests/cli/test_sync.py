@@ -42,6 +42,9 @@ def test_failures_are_written_to_the_report(run, tmp_path, db):
     assert "kaputt.jpg" in done.stderr
     (line,) = (tmp_path / "bad.jsonl").read_text().splitlines()
     assert json.loads(line)["path"].endswith("kaputt.jpg")
+    run("add", "a", "--db", db, "--exclude", "kaputt*", "--report", "bad.jsonl")
+    (line,) = (tmp_path / "bad.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"path": "a/kaputt.jpg", "ignored": True}
 
 
 def test_dry_run_of_add_needs_sync(run, tmp_path):

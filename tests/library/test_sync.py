@@ -196,6 +196,16 @@ def test_sync_keeps_other_folders_and_images_of_files_that_exist(library, tmp_pa
     assert library.count() == 5
 
 
+def test_excluded_files_keep_their_images(library, tmp_path):
+    write(tmp_path / "raw", 2)
+    write(tmp_path, 1, start=2)
+    library.sync(tmp_path)
+    ignored = []
+    report = library.sync(tmp_path, exclude=["raw/"], on_ignored=ignored.append)
+    assert (counts(report), ignored) == ((0, 0, 0, 0, 1, 0), [str(tmp_path / "raw")])
+    assert library.count() == 3
+
+
 def test_image_stays_with_another_file_of_the_same_content(library, tmp_path):
     (file,) = write(tmp_path / "a", 1)
     write(tmp_path / "a", 1, start=1)
