@@ -262,11 +262,14 @@ class Archive(Closeable):
             FieldInvalid: a declared field has another type.
         """
         text = None if label is None else composed(label)
+        former: Mapping[str, Value] = {}
         if fields is not None:
-            fields = checked_fields(fields, self.library(self.entry(id_).collection).fields)
+            known = self.entry(id_)
+            former = known.fields
+            fields = checked_fields(fields, self.library(known.collection).fields)
         entry = self.catalog.update(id_, label=text, fields=fields, name=name)
         if label is not None or fields is not None:
-            write_values(self.library(entry.collection), self.catalog, entry)
+            write_values(self.library(entry.collection), self.catalog, entry, former)
         return entry
 
     def count(self, collection: str = "images") -> ImageCounts:

@@ -51,23 +51,32 @@ def relabel(
         ImageNotFound, ImageBusy: the row was deleted, or is being deleted.
         ConfigError: the label is longer than 512 characters, or there are too many fields.
     """
+    former = {} if fields is None else catalog.get(id_).fields
     entry = catalog.update(id_, label=label, fields=fields)
-    write_values(library, catalog, entry)
+    write_values(library, catalog, entry, former)
     return entry
 
 
-def write_values(library: Library, catalog: Catalog, entry: Entry) -> None:
-    """Write an entry's label and fields to the record, if it is the first with its content."""
+def write_values(
+    library: Library, catalog: Catalog, entry: Entry, former: Mapping[str, Value]
+) -> None:
+    """Write an entry's label and fields to the record, if it is the first with its content.
+
+    Fields that the entry had in `former`, and has no more, are removed from the record. The record
+    keeps all others, such as tags.
+    """
     rows = catalog.of_contents(library.name, [entry.content]).get(entry.content, [])
     if rows[:1] != [entry]:
         return
     version = library.version
     stored = library.collection.get([entry.content], vectors=True)
-    rows_with_values = [
-        (row, replace(row, fields={**_kept(row, entry), **_fields(entry), "path": row.path}))
-        for row in stored.values()
-    ]
-    changed = [new for row, new in rows_with_values if new.fields != row.fields]
+    removed = former.keys() - entry.fields.keys()
+    changed = []
+    for row in stored.values():
+        kept = {name: value for name, value in row.fields.items() if name not in removed}
+        new = replace(row, fields={**kept, **_fields(entry), "path": row.path})
+        if new.fields != row.fields:
+            changed.append(new)
     library.insert(changed, version=version)
 
 

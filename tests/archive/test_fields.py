@@ -1,6 +1,7 @@
 """Fields of an archive's images, in the catalog and in the vector store."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -46,6 +47,16 @@ def test_updates_and_the_next_first_image_change_what_is_filtered(opened):
     opened.delete([id_])
     assert names(opened, Field("city") == "Köln") == ["b.jpg"]
     assert names(opened, Field("year") == 2024) == []
+
+
+def test_values_that_another_program_wrote_stay_with_a_new_label(opened):
+    (entry,) = opened.add([Incoming("a.jpg", data=jpeg(1), fields={"year": 2019})]).entries
+    library = opened.library()
+    (stored,) = library.collection.get([entry.content], vectors=True).values()
+    library.insert([replace(stored, fields={**stored.fields, "city": "Köln"})])
+    opened.update(entry.id, label="neu", fields={})
+    (stored,) = library.collection.get([entry.content]).values()
+    assert stored.fields == {"path": "a.jpg", "label": "neu", "city": "Köln", "year": 0}
 
 
 def test_value_of_another_type_fails_its_image(opened):
