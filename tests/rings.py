@@ -60,6 +60,7 @@ MODULES: Final = {
     "servers": ("services",),
     "process": (
         "archive/test_crashes.py",
+        "archive/test_migration_kills.py",
         "compat",
         "library/test_migration_kills.py",
         "library/test_progress_bar.py",

@@ -42,7 +42,7 @@ CLIP = pytest.mark.skipif(not is_installed("open_clip"), reason="needs the extra
         ({"model": "resnet5"}, ModelNotFound, "did you mean .*resnet50"),
         ({"model": "Lite"}, ModelNotFound, "did you mean lite"),
         ({"model": ""}, ModelNotFound, "no model ''"),
-        ({"model": object()}, ConfigError, "model must be a name"),
+        ({"model": object()}, ConfigError, "invalid model of type object"),
         ({"model": "towhee:größe"}, ModelNotFound, "no weights of 'größe'"),
         ({"model": "lite", "weights": "x.safetensors"}, ConfigError, "takes no weights"),
         ({"model": "classic", "weights": "x.safetensors"}, ConfigError, "neither weights nor"),
