@@ -1,7 +1,8 @@
 """Settings from environment variables, including secrets. No other module reads the environment.
 
 The CLI, the service and the page read settings and pass them down. `encoders.load` also reads
-them, for the cache folder and offline mode, because Towhee builds operators from plain values.
+them, for the cache folder and offline mode, because Towhee builds operators from plain values; and
+`images.web_images`, for offline mode.
 """
 
 import sys

@@ -137,7 +137,7 @@ def add(
             **lists,
             all_fields=all_fields,
             ocr=ocr,
-            url_hosts=None if settings.offline else hosts,
+            url_hosts=hosts,
             on_progress=update,
             exclude=exclude,
             **writers,

@@ -5,18 +5,21 @@ from typing import TYPE_CHECKING
 
 from imgsearch.images.files import is_web_url
 from imgsearch.images.references import Reference
+from imgsearch.settings import Settings
 
 if TYPE_CHECKING:
     from imgsearch.images.urls import Downloads
 
 
 def downloads(hosts: Sequence[str] | None) -> "Downloads | None":
-    """Return what downloads images from public hosts and from `hosts`, or None for None.
+    """Return what downloads images from public hosts and from `hosts`.
+
+    Returns None if `hosts` is None, or if IMGSEARCH_OFFLINE is set.
 
     Raises:
         ConfigError: an item of `hosts` is not a host, address or network.
     """
-    if hosts is None:
+    if hosts is None or Settings.from_environment().offline:
         return None
     from imgsearch.images.urls import Downloads, fetcher  # imports ssl
 

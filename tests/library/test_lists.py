@@ -67,6 +67,12 @@ def test_failed_download_does_not_stop_the_load(library, site, tmp_path):
     assert report.failures[0].reason.endswith("the server responds 404")
 
 
+def test_nothing_is_downloaded_offline(library, site, monkeypatch):
+    monkeypatch.setenv("IMGSEARCH_OFFLINE", "1")
+    assert library.add(site.url, url_hosts=LOOPBACK).failed == 1
+    assert site.requests == []
+
+
 def test_downloads_can_be_turned_off(library, site):
     report = library.add(site.url, url_hosts=None)
     assert "not fetched here" in report.failures[0].reason
