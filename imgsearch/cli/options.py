@@ -1,13 +1,16 @@
 """Options that several commands share, and functions that open the selected library or archive."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
 from imgsearch import images
-from imgsearch.errors import ConfigError
+from imgsearch.cli import show
+from imgsearch.errors import ConfigError, StoreLocked
 from imgsearch.fields import declared
 from imgsearch.library import stores
 from imgsearch.settings import Settings
@@ -249,15 +252,46 @@ def as_json(command: F) -> F:
 def open_library(settings: Settings, db: str | None, *, new: bool = False, **config: Any) -> Any:
     """Open the library that the options select; with `new`, create it if it does not exist.
 
+    While another process has an embedded store open, this waits until the settings' timeout.
+
     Raises:
         CollectionNotFound: the store does not exist, and `new` is False.
+        StoreLocked: another process has the store open for longer.
     """
     from imgsearch.library.open import open as open_url
 
     url = db or settings.store
     if not new:
         stores.require(url)
-    return open_url(url, token=settings.token(url), timeout=settings.timeout, **config)
+    attempt = partial(open_url, url, token=settings.token(url), timeout=settings.timeout, **config)
+    return stores.when_unlocked(
+        attempt,
+        seconds=settings.timeout,
+        on_wait=lambda: show.note(f"{url} is open in another process; waiting until it is closed"),
+    )
+
+
+@contextmanager
+def read_library(settings: Settings, db: str | None, **config: Any) -> Iterator[Any]:
+    """Open the library that the options select, to read it only.
+
+    While another process has an embedded store open, what it has written so far is read.
+
+    Raises:
+        CollectionNotFound: the store does not exist.
+    """
+    from imgsearch.library.open import open as open_url
+
+    url = db or settings.store
+    stores.require(url)
+    with ExitStack() as stack:
+        try:
+            library = open_url(url, token=settings.token(url), timeout=settings.timeout, **config)
+        except StoreLocked:
+            show.note(f"{url} is open in another process; reading what it has written so far")
+            copy = stack.enter_context(stores.snapshot(url))
+            library = open_url(copy, timeout=settings.timeout, **config)
+        yield stack.enter_context(library)
 
 
 def parse_options(options: tuple[str, ...]) -> Mapping[str, Any] | None:

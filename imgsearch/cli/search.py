@@ -125,7 +125,7 @@ def search(
     preload.start(term.kind for term in query.terms)
     with (
         garbage.paused(),
-        options.open_library(settings, db, collection=collection, **encoder) as library,
+        options.read_library(settings, db, collection=collection, **encoder) as library,
     ):
         with warnings_as_notes():
             hits = library.search(

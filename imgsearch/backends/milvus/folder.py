@@ -25,6 +25,7 @@ _SCHEMA: Final = "schema.json"
 _MANIFEST: Final = "manifest.json"
 # lite rewrites these files when an alias or property is set
 _PLAIN: Final = ("aliases.json", "database_properties.json")
+_DATA: Final = (".parquet", ".idx")  # files that lite writes once
 _END: Final = b"PAR1"  # the magic bytes at the end of a Parquet file
 _UNUSED: Final = (ASIDE, ".database-staging")  # folders that lite does not read
 _log = logging.getLogger(__name__)
@@ -98,11 +99,12 @@ def is_writable(path: Path) -> bool:
     return all(os.access(part, os.W_OK, effective_ids=True) for part in written)
 
 
-def link(path: Path, folder: Path) -> None:
+def link(path: Path, folder: Path, *, in_use: bool = False) -> None:
     """Fill `folder` with copies of a store's metadata files and links to its data files.
 
     Metadata files are copied, because lite would modify them through a link. It writes all other
-    data to new files.
+    data to new files. If a process has the store `in_use`, its logs are copied, too: that process
+    appends to them, and a torn last row is left out.
 
     Raises:
         OSError: the store cannot be read, or `folder` cannot be written.
@@ -115,7 +117,8 @@ def link(path: Path, folder: Path) -> None:
             (into / name).mkdir()
         for name in files:
             source = Path(place) / name
-            if name.startswith((_SCHEMA, _MANIFEST, *_PLAIN)):
+            metadata = name.startswith((_SCHEMA, _MANIFEST, *_PLAIN))
+            if metadata or (in_use and name != LOCK and not name.endswith(_DATA)):
                 shutil.copyfile(source, into / name)
             elif name != LOCK:
                 (into / name).symlink_to(source)
