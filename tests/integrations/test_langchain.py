@@ -7,8 +7,6 @@ import pytest
 import imgsearch
 from tests.pictures import write
 
-pytest.importorskip("langchain_core")
-
 
 def test_retriever_returns_documents(tmp_path):
     from imgsearch.integrations.langchain import ImageRetriever

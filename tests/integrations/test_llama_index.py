@@ -7,10 +7,10 @@ import pytest
 import imgsearch
 from tests.pictures import write
 
-pytest.importorskip("llama_index.core")
 
-
+@pytest.mark.nightly  # brings 26 packages, so it is not in the extra dev
 def test_retriever_returns_image_nodes(tmp_path):
+    pytest.importorskip("llama_index.core")
     from imgsearch.integrations.llama_index import ImageRetriever
 
     write(tmp_path / "katzen", 3)
