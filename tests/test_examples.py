@@ -1,5 +1,6 @@
 """What a user writes, with types: mypy --strict and pyright accept it, and it runs."""
 
+import asyncio
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,38 @@ def test_filters_have_three_forms(library: Library) -> None:
         (Field("path").glob("*.png") & ~Field("label").isin(["cat"])) | (Field("year") == 1),
     ):
         library.search(picture(1), where=where)
+
+
+def test_a_library_is_a_container(library: Library, tmp_path: Path) -> None:
+    assert len(library) == 4
+    for record in library:
+        assert record.id in library
+    for full in library.records("year is null", order_by="-path", vectors=True):
+        assert_type(full, Record)
+    assert tmp_path / "0.png" in library
+    several = library.search_many([picture(1), tmp_path / "0.png"], k=2, order_by="path")
+    assert_type(several, list[Hits])
+    kept = library.search_many([b"no image"], errors="keep")
+    assert_type(kept, list[Hits | imgsearch.errors.ImgSearchError])
+    assert library.embed([picture(1), tmp_path / "0.png"]).shape[0] == 2
+    library.to_parquet(tmp_path / "vectors.parquet")
+    with imgsearch.open(tmp_path / "vectors.parquet") as read:
+        assert len(read.search(picture(1), k=2, mode="hybrid")) == 2
+
+
+def test_methods_are_awaited(library: Library) -> None:
+    async def use() -> Hits:
+        hits = await library.asearch(picture(1), k=1, mode="hybrid", where="year = 0")
+        assert_type(hits, Hits)
+        return hits
+
+    assert len(asyncio.run(use())) == 1
+
+    async def remote() -> None:
+        async with imgsearch.AsyncClient("http://127.0.0.1:9", "key") as client:
+            assert client.name == "images"
+
+    asyncio.run(remote())
 
 
 def test_one_function_for_a_library_and_a_client(library: Library) -> None:

@@ -16,7 +16,7 @@ from imgsearch.backends.checks import (
     checked_filter,
     id_fault,
 )
-from imgsearch.backends.filter_plan import BATCH, Plan, weakened
+from imgsearch.backends.filter_plan import Plan, weakened
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.fields import ZEROS
@@ -264,9 +264,13 @@ class Collection(ABC):
             return self._search(rows, k=limit, where=plan.native, effort=effort)
 
         def scan() -> Iterator[Record]:
-            return self._iterate(plan.native, vectors=True, batch=BATCH)
+            return self._iterate(plan.native, vectors=False, batch=MAX_BATCH)
 
-        return plan.search(queries, k, metric=self.schema.metric, search=search, scan=scan)
+        def read(ids: Sequence[str]) -> dict[str, Record]:
+            return self._get(ids, vectors=True)
+
+        metric = self.schema.metric
+        return plan.search(queries, k, metric=metric, search=search, scan=scan, read=read)
 
     def doubled(self, where: Filter | None = None) -> int:  # noqa: ARG002  # for servers
         """Return the number of rows that repeat an id. Only a Milvus server can hold such rows.

@@ -3,7 +3,7 @@
 The store evaluates a wider filter, and imgsearch the whole one on the fields of the results.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -19,6 +19,7 @@ from imgsearch.types import MAX_K, Hit, Matrix, Record, Value
 BATCH: Final = 1_000  # records compared at once: 8 MB of vectors with 2,048 dimensions
 _LEAST: Final = 100  # hits that are fetched at first
 _MORE: Final = 8  # growth factor of the next fetch if there were too few
+_FETCHES: Final = 2  # after them, all matching records are read
 
 
 def weakened(where: Filter, translates: Callable[[Leaf], bool]) -> Filter | None:
@@ -79,49 +80,53 @@ class Plan:
         metric: Metric,
         search: Callable[[Matrix, int], list[list[Hit]]],
         scan: Callable[[], Iterator[Record]],
+        read: Callable[[Sequence[str]], dict[str, Record]],
     ) -> list[list[Hit]]:
         """Return at most `k` matching hits for each query (n, d), nearest first.
 
-        `search` takes queries and a limit, and `scan` reads all records with vectors; both use
-        `native`. More and more hits are fetched, at most 16,384 for a query. Queries that still
-        have too few are compared with all matching records.
+        `search` takes queries and a limit, and `scan` reads all records without vectors; both use
+        `native`. `read` takes ids and returns records with vectors. More hits are fetched once.
+        Queries that still have too few are compared with all matching records.
         """
         results: list[list[Hit]] = [[] for _ in queries]
         pending, limit = list(range(len(queries))), min(max(_LEAST, _MORE * k), MAX_K)
-        while pending:
+        for _ in range(_FETCHES):
+            if not pending:
+                break
             hits_of = dict(zip(pending, search(queries[pending], limit), strict=True))
             for row, hits in hits_of.items():
                 results[row] = [hit for hit in hits if self.accepts(hit.fields)][:k]
             pending = [
                 row for row, hits in hits_of.items() if len(results[row]) < k and len(hits) >= limit
             ]
-            if limit == MAX_K:
-                break
             limit = min(_MORE * limit, MAX_K)
         if pending:
-            for row, hits in zip(
-                pending, self._scanned(queries[pending], k, metric, scan()), strict=True
-            ):
+            ids = (record.id for record in scan() if self.accepts(record.fields))
+            nearest = _nearest(queries[pending], k, metric, ids, read)
+            for row, hits in zip(pending, nearest, strict=True):
                 results[row] = hits
         return results
 
-    def _scanned(
-        self, queries: Matrix, k: int, metric: Metric, records: Iterator[Record]
-    ) -> list[list[Hit]]:
-        """Return the nearest `k` of the matching records for each query, by exact comparison."""
-        nearest: list[list[Hit]] = [[] for _ in queries]
-        matching = (
-            record
-            for record in records
-            if self.accepts(record.fields) and can_compare(record.vector)
-        )
-        while part := list(islice(matching, BATCH)):
-            vectors = np.array([record.vector for record in part], np.float32)
-            scores = similarities(queries, vectors, np.arange(len(part)), metric)
-            for row, values in enumerate(scores):
-                hits = [
-                    hit(metric, float(value), record.id, record.fields)
-                    for record, value in zip(part, values, strict=True)
-                ]
-                nearest[row] = sorted([*nearest[row], *hits], key=lambda it: -it.score)[:k]
-        return nearest
+
+def _nearest(
+    queries: Matrix,
+    k: int,
+    metric: Metric,
+    ids: Iterator[str],
+    read: Callable[[Sequence[str]], dict[str, Record]],
+) -> list[list[Hit]]:
+    """Return the nearest `k` of the records `ids` for each query, by exact comparison."""
+    nearest: list[list[Hit]] = [[] for _ in queries]
+    while part := list(islice(ids, BATCH)):
+        records = [record for record in read(part).values() if can_compare(record.vector)]
+        if not records:
+            continue
+        vectors = np.array([record.vector for record in records], np.float32)
+        scores = similarities(queries, vectors, np.arange(len(records)), metric)
+        for row, values in enumerate(scores):
+            hits = [
+                hit(metric, float(value), record.id, record.fields)
+                for record, value in zip(records, values, strict=True)
+            ]
+            nearest[row] = sorted([*nearest[row], *hits], key=lambda it: -it.score)[:k]
+    return nearest

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+import numpy as np
+
 from imgsearch.errors import LimitExceeded
 from imgsearch.types import Record
 
@@ -63,17 +65,18 @@ class KeywordIndex:
         >>> [id_ for id_, _ in index.ranked("A bus!")]
         ['a']
         """
-        mean = sum(self._lengths) / len(self._lengths) if self._lengths else 1.0
-        scores: dict[int, float] = {}
+        scores = np.zeros(len(self._ids))
+        lengths = np.asarray(self._lengths, dtype=np.float64)
+        relative = 1 - _B + _B * lengths / (lengths.mean() or 1.0) if len(lengths) else lengths
         for token in dict.fromkeys(words(text)):
-            rows, counts = self._postings.get(token, (array("I"), array("H")))
-            rarity = math.log(1 + (len(self._ids) - len(rows) + 0.5) / (len(rows) + 0.5))
-            for row, count in zip(rows, counts, strict=True):
-                length = 1 - _B + _B * self._lengths[row] / (mean or 1.0)
-                weight = rarity * count * (_K1 + 1) / (count + _K1 * length)
-                scores[row] = scores.get(row, 0.0) + weight
-        best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
-        return [(self._ids[row], score) for row, score in best]
+            if token not in self._postings:
+                continue
+            rows, counts = map(np.asarray, self._postings[token])
+            rarity = math.log(1 + (len(scores) - len(rows) + 0.5) / (len(rows) + 0.5))
+            scores[rows] += rarity * counts * (_K1 + 1) / (counts + _K1 * relative[rows])
+        matching = np.flatnonzero(scores)
+        best = matching[np.lexsort((matching, -scores[matching]))]
+        return [(self._ids[row], float(scores[row])) for row in best]
 
 
 def words(text: str) -> Iterator[str]:
