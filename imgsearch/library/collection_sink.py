@@ -170,7 +170,7 @@ class CollectionSink(Sink[Reference, Candidate]):
             self._files.index.finish(self.collection)
 
     def _facts(self, file: Candidate) -> dict[str, Value]:
-        """Return what a file's metadata states; nothing for a file that was not read."""
+        """Return the facts in a file's metadata; none if the file was not read."""
         handle = self._handle
         names = handle.exif if file.data else ()
         return metadata.fitting(file.data, names, handle.fields, max_pixels=self._max_pixels)
