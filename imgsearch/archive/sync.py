@@ -45,7 +45,7 @@ class ArchiveSync:
 
     archive: Archive
     options: SyncOptions = SyncOptions()
-    cancelled: Callable[[], bool] = lambda: False
+    canceled: Callable[[], bool] = lambda: False
     on_progress: Callable[[Progress], None] = lambda _progress: None
     on_failure: Callable[[Failure], None] = lambda _failure: None
     _stats: dict[str, FileStat | None] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class ArchiveSync:
         plan = Plan.of_references(before, after, removed)
         old = [row for row in rows if row.content != after.get(row.place, row.content)]
         successors = dict(places)
-        if not self.cancelled():
+        if not self.canceled():
             old += [row for row in rows if row.place in set(removed)]
             successors |= {path: places[new] for new, path in plan.renames.items() if new in places}
         self._keep_values({row.id: successors[row.place] for row in old if row.place in successors})
@@ -164,7 +164,7 @@ class ArchiveSync:
             found=len(items),
             in_place=self.options.in_place,
             background=True,
-            cancelled=self.cancelled,
+            cancelled=self.canceled,
             on_progress=update,
             on_failure=self.on_failure,
         )

@@ -1,4 +1,4 @@
-"""What a service's collection holds: searches, and images with their metadata."""
+"""The contents of a service's collection: searches, and images with their metadata."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @runtime_checkable
 class ImageModel(Protocol):
-    """What an object needs to be an encoder.
+    """The interface of an encoder.
 
     `name` and `version` are its identity: vectors of equal ones are compared, so change `version`
     with the weights or the preprocessing. `dim` is the length of the vectors. These are optional:

@@ -27,7 +27,7 @@ def listed_in(
     columns: ListColumns = ANY_COLUMNS,
     on_note: Callable[[str], None] = lambda _note: None,
 ) -> Iterator[str | Reference]:
-    r"""Yield what a stream lists: one path, glob or URL a line, or the images of a list file.
+    r"""Yield the entries of a stream: one path, glob or URL a line, or the images of a list file.
 
     With `null`, a NUL byte follows each path, as after ``find -print0``. A first line with a
     column of paths makes the stream a csv. `on_note` is called with sentences about it. Relative

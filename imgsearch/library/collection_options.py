@@ -1,4 +1,4 @@
-"""What a library's collection is created with: its encoder, index, metric and fields."""
+"""The settings of a new collection: its encoder, index, metric and fields."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a library holds: its records, its size, and its export."""
+"""The contents of a library: its records, its size, and its export."""
 
 import os
 from abc import abstractmethod

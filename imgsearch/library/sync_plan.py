@@ -1,4 +1,4 @@
-"""What a sync of folders changes, worked out from the contents of files before and after.
+"""The changes of a sync of folders, worked out from the contents of files before and after.
 
 Paths are absolute. A content is the sha256 of a file's bytes, which is also the id of its image.
 """

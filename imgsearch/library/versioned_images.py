@@ -94,7 +94,7 @@ class VersionedImages(LibraryContents):
 
     @property
     def duplicate_memory(self) -> DuplicateMemory:
-        """What de-duplication remembers: images that are kept apart, and what was measured.
+        """The memory of de-duplication: images that are kept apart, and measurements.
 
         Raises:
             CollectionNotFound: nothing was added yet.

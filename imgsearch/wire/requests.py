@@ -297,7 +297,7 @@ class JobRequest(RequestBody):
     sync: StrictBool = Field(
         default=False, description="also delete images whose files no longer exist"
     )
-    dry_run: StrictBool = Field(default=False, description="count what a sync would change")
+    dry_run: StrictBool = Field(default=False, description="count the changes, and make none")
     confirm: StrictBool = Field(
         default=False, description="confirm a sync that would be refused with `sync_refused`"
     )
