@@ -1,6 +1,7 @@
 """Encoders of a user's own: any object that turns images into vectors."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
@@ -60,8 +61,9 @@ def as_encoder(value: object, model: str) -> Encoder:
     if isinstance(value, Encoder):
         if getattr(value, "fingerprint", None) is None:
             raise ConfigError(f"the encoder {model!r} has no fingerprint: set a Fingerprint")
-        value.fingerprint = replace(value.fingerprint, model=model)
-        return value
+        named = copy(value)  # the caller and imgsearch's cache keep theirs with its name
+        named.fingerprint = replace(value.fingerprint, model=model)
+        return named
     if isinstance(value, type) or not isinstance(value, ImageModel):
         raise ConfigError(
             f"{type(value).__name__} {model!r} is no encoder: it needs name, version, dim and "

@@ -66,6 +66,18 @@ def register():
         del registered._factories[name]
 
 
+def test_object_of_imgsearch_keeps_its_own_name(url, tmp_path):
+    write(tmp_path, 1)
+    with imgsearch.open(f"memory://{uuid.uuid4().hex}", model="classic") as library:
+        library.add(tmp_path)
+        with imgsearch.open(url, model=encoders.load("classic")) as own:
+            assert own.add(tmp_path).added == 1
+            assert own.model == "own:classic"
+        assert encoders.load("classic").fingerprint.model == "classic"
+        with imgsearch.open(library.url) as again:
+            assert len(again.search(picture(1))) == 1
+
+
 @pytest.mark.parametrize("model", [Colors(), Whole()])
 def test_object_embeds_and_searches(url, tmp_path, model):
     files = write(tmp_path, 3)
