@@ -5,12 +5,14 @@ MCP is the Model Context Protocol, https://modelcontextprotocol.io. `imgsearch m
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from imgsearch.client import Client
 from imgsearch.errors import ConfigError, ImgSearchError, MissingExtra, SourceError
 from imgsearch.images import small, sources
+from imgsearch.images.references import Reference
 from imgsearch.library.interface import SearchableImages
 from imgsearch.query import Query
 from imgsearch.text import counted
@@ -31,8 +33,8 @@ _INSTRUCTIONS: Final = (
 def build(images: SearchableImages, *, folders: Sequence[Path] = ()) -> "MCPServer":
     """Return a server with the tools ``search`` and ``look``, and ``add`` if `folders` are given.
 
-    ``add`` takes files and folders inside `folders` only. Nothing else is read or written, and
-    pictures are those of the collection.
+    ``add`` takes files and folders inside `folders` only; links and lists do not lead outside.
+    Nothing else is read or written, and pictures are those of the collection.
 
     Raises:
         MissingExtra: the package mcp is not installed.
@@ -80,7 +82,8 @@ def _offer_add(server: "MCPServer", images: SearchableImages, roots: Sequence[Pa
     @server.tool(description=_add_description(roots))
     def add(paths: list[str]) -> dict[str, Any]:
         with _tool_errors():
-            report = images.add([_inside(path, roots) for path in paths], url_hosts=None)
+            named = [_inside(path, roots) for path in paths]
+            report = images.add(_checked(named, roots), url_hosts=None)
         return {
             "added": report.added,
             "skipped": report.skipped,
@@ -140,6 +143,18 @@ def _inside(path: str, roots: Sequence[Path]) -> str:
         folders = counted(len(roots), "folder")
         raise SourceError(f"{path!r} is not in the {folders} that this server adds from", path=path)
     return str(real)
+
+
+def _checked(paths: Sequence[str], roots: Sequence[Path]) -> Iterator[Reference]:
+    """Yield the images of paths. One outside `roots`, by a link or in a list, becomes a failure."""
+    for path in paths:
+        for reference in sources.references(path):
+            try:
+                _inside(reference.path, roots)
+            except SourceError as error:
+                yield replace(reference, content=error)
+            else:
+                yield reference
 
 
 def _as_json(hit: Hit) -> dict[str, Any]:

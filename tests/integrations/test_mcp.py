@@ -108,6 +108,23 @@ def test_model_adds_from_the_given_folders_only(library, tmp_path):
     assert library.count() == 5
 
 
+def test_links_and_lists_do_not_reach_outside_the_folders(library, tmp_path):
+    folder = tmp_path / "neu"
+    inside, linked = write(folder, 2, start=7)
+    (secret, listed) = write(tmp_path / "geheim", 2, start=9)
+    linked.unlink()
+    linked.symlink_to(secret)
+    rows = ("path", inside.name, str(listed), "../geheim/x.png", "/etc/passwd")
+    (folder / "liste.csv").write_text("\n".join(rows), encoding="utf-8")
+    server = build(library, folders=[folder])
+    for path, added, failed in ((folder, 1, 1), (folder / "liste.csv", 0, 3)):
+        ((refused, result),) = call(server, ("add", {"paths": [str(path)]}))
+        answer = result.structured_content
+        assert (refused, answer["added"], answer["failed"]) == (False, added, failed)
+        assert all("is not in the 1 folder" in reason for reason in answer["failures"])
+    assert library.count() == 5
+
+
 def test_missing_folders_are_rejected(library, tmp_path):
     (file,) = write(tmp_path / "f", 1)
     with pytest.raises(ConfigError, match="no such folder"):
