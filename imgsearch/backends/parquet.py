@@ -2,7 +2,8 @@
 
 The columns are "id", "vector" (a list of float32) and one for each field. The file's metadata holds
 the schema under the key "imgsearch", with the encoder's fingerprint and recipe. A file of another
-program needs the columns "id" and "vector"; its encoder is unknown.
+program needs the columns "id" and "vector"; its encoder is unknown. Vectors that cannot be compared
+(null, zero or not finite) are left out.
 """
 
 import os
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from typing_extensions import override
 
 from imgsearch.backends.base import Capabilities, VectorBackend
+from imgsearch.backends.checks import can_compare
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.memory import MemoryCollection, Rows, Shelf
 from imgsearch.backends.schema import Index, Schema
@@ -166,7 +168,8 @@ def _read(file: Path) -> tuple[str, Rows]:
 
     Raises:
         BackendError: the file cannot be read.
-        SchemaMismatch: it has no vectors, or a newer imgsearch wrote it.
+        SchemaMismatch: it has no vectors, or a newer imgsearch wrote it, or a column does not agree
+            with its description, or an id is missing or occurs twice.
     """
     try:
         with pq.ParquetFile(file) as source:
@@ -174,8 +177,11 @@ def _read(file: Path) -> tuple[str, Rows]:
             schema = _schema(file, source.schema_arrow, metadata)
             rows = Rows(schema, Shelf())
             for batch in source.iter_batches(_BATCH):
-                for record in _records(batch, schema):
-                    rows.put(record)
+                for record in _records(file, batch, schema):
+                    if record.id in rows.places:
+                        raise SchemaMismatch(f"{file} has the id {record.id!r} twice.")
+                    if can_compare(record.vector):
+                        rows.put(record)
     except (OSError, pa.ArrowException) as error:
         why = getattr(error, "strerror", None) or "it is no valid parquet file"
         raise BackendError(f"{file} cannot be read: {why}") from error
@@ -188,14 +194,23 @@ def _schema(file: Path, columns: pa.Schema, metadata: Mapping[bytes, bytes]) -> 
             f'{file} has no vectors to search: it needs the columns "id" and "vector", not '
             f"{', '.join(columns.names[:10])}. A list of images is added with `imgsearch add`."
         )
-    if KEY in metadata:
-        return Schema.from_json(metadata[KEY].decode(errors="replace"))
+    if len(names := set(columns.names)) < len(columns.names):
+        repeated = next(name for name in names if columns.names.count(name) > 1)
+        raise SchemaMismatch(f"{file} has several columns {repeated!r}. Rename all but one.")
     kind = columns.field("vector").type
-    if not pa.types.is_fixed_size_list(kind):
+    if not (pa.types.is_fixed_size_list(kind) and _is_number(kind.value_type)):
         raise SchemaMismatch(
             f'{file} cannot be searched: its column "vector" is of type {kind}, not a list of '
-            "fixed size."
+            "numbers of fixed size."
         )
+    if KEY in metadata:
+        schema = Schema.from_json(metadata[KEY].decode(errors="replace"))
+        if schema.dim != kind.list_size:
+            raise SchemaMismatch(
+                f"{file} cannot be searched: its vectors have {kind.list_size:,} dimensions, and "
+                f"its description says {schema.dim:,}."
+            )
+        return schema
     fields = {
         column.name: name
         for column in columns
@@ -205,18 +220,42 @@ def _schema(file: Path, columns: pa.Schema, metadata: Mapping[bytes, bytes]) -> 
     return Schema(kind.list_size, index=Index("flat"), fields=fields)
 
 
-def _records(batch: pa.RecordBatch, schema: Schema) -> Iterable[Record]:
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _records(file: Path, batch: pa.RecordBatch, schema: Schema) -> Iterable[Record]:
     """Yield the records of a batch. Null vectors are left out."""
     names = [name for name in batch.schema.names if name not in ("id", "vector")]
     present = batch.filter(batch.column("vector").is_valid())
     flat = present.column("vector").flatten().to_numpy(zero_copy_only=False)
-    vectors = flat.astype(np.float32).reshape(-1, schema.dim)
-    columns = {name: present.column(name).to_pylist() for name in names}
+    with np.errstate(over="ignore"):  # an infinite number is found by `can_compare`
+        vectors = flat.astype(np.float32).reshape(-1, schema.dim)
+    columns = {name: _cells(file, present, name, schema.fields.get(name)) for name in names}
     for row, id_ in enumerate(present.column("id").to_pylist()):
+        if id_ is None:
+            raise SchemaMismatch(f"{file} has a row without an id.")
         fields = {name: _value(columns[name][row]) for name in names}
         known = {name: value for name, value in fields.items() if value is not None}
         zeros = {name: ZEROS[kind] for name, kind in schema.fields.items()}
         yield Record(str(id_), vectors[row], zeros | known)
+
+
+def _cells(file: Path, batch: pa.RecordBatch, name: str, kind: FieldType | None) -> list[Any]:
+    """Return the cells of a column, as values of the declared type.
+
+    Raises:
+        SchemaMismatch: a cell has another type.
+    """
+    column = batch.column(name)
+    try:
+        cells: list[Any] = (column.cast(_TYPES[kind]) if kind else column).to_pylist()
+    except (pa.ArrowException, ArithmeticError, ValueError) as error:
+        raise SchemaMismatch(
+            f"{file}: its column {name!r} of type {column.type} cannot be read as "
+            f"{kind or 'values'}."
+        ) from error
+    return cells
 
 
 def _value(cell: Any) -> Value | None:

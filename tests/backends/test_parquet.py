@@ -1,5 +1,7 @@
 """Parquet files with vectors: every record and search as in the collection, and no writes."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -113,6 +115,52 @@ def test_unusable_file_is_refused(tmp_path, columns, error):
         file.write_bytes(b"PAR1 and no more")
     with pytest.raises(error, match=r"x\.parquet"):
         connect(file)
+
+
+def rewritten(file, **changes):
+    """Replace columns of a file, or `dim` in its description. NAME_again is a second column."""
+    table = pq.read_table(file)
+    metadata = dict(table.schema.metadata)
+    if "dim" in changes:
+        description = json.loads(metadata[b"imgsearch"]) | {"dim": changes.pop("dim")}
+        metadata[b"imgsearch"] = json.dumps(description).encode()
+    for name, column in changes.items():
+        if name in table.column_names:
+            table = table.set_column(table.column_names.index(name), name, column)
+        else:
+            table = table.append_column(name.removesuffix("_again"), column)
+    pq.write_table(table.replace_schema_metadata(metadata), file)
+
+
+ROWS = len(NASTY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dim": 2}, "have 4 dimensions, and its description says 2"),
+        ({"dim": 10**12}, "have 4 dimensions, and its description says 1,000,000,000,000"),
+        ({"vector": pa.array([[1.0] * 3, [1.0] * 5, *[[1.0] * 4] * (ROWS - 2)])}, "fixed size"),
+        ({"vector": pa.array([["a"] * 4] * ROWS, pa.list_(pa.string(), 4))}, "list of numbers"),
+        ({"id": pa.array(["a", "a", *map(str, range(ROWS - 2))])}, "the id 'a' twice"),
+        ({"id": pa.array([None, *map(str, range(ROWS - 1))])}, "a row without an id"),
+        ({"n_again": pa.array([1] * ROWS)}, "several columns 'n'"),
+        ({"n": pa.array(["x"] * ROWS)}, "column 'n' of type string cannot be read as int"),
+        ({"n": pa.array([2**64 - 1] * ROWS, pa.uint64())}, "column 'n' of type uint64"),
+    ],
+)
+def test_file_that_contradicts_its_description_is_refused(file, changes, message):
+    rewritten(file, **changes)
+    with pytest.raises(SchemaMismatch, match=message):
+        connect(file)
+
+
+def test_vectors_that_cannot_be_compared_are_left_out(file):
+    rows = [[1.0, 0, 0, 0]] * ROWS
+    rows[:4] = [[np.nan] * 4, [np.inf, 0, 0, 0], [0.0] * 4, [1e300, 0, 0, 0]]
+    rewritten(file, vector=pa.array(rows, pa.list_(pa.float64(), 4)))
+    with connect(file) as store:
+        assert store.open("bilder").count() == ROWS - 4
 
 
 @pytest.mark.parametrize("url", ["parquet://x.parquet", "parquet:///x.db", "x.csv"])
