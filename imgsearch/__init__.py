@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from imgsearch.evaluation.evaluator import evaluate as evaluate
     from imgsearch.evaluation.model_comparison import compare_models as compare_models
     from imgsearch.filters import Field as Field
+    from imgsearch.library.hits import Hits as Hits
     from imgsearch.library.library import Library as Library
     from imgsearch.library.open import open as open  # noqa: A004 - imgsearch.open reads as intended
     from imgsearch.library.progress import Progress as Progress
     from imgsearch.library.progress import Report as Report
+    from imgsearch.library.sync_plan import SyncReport as SyncReport
     from imgsearch.pipelines import embed_pipeline as embed_pipeline
     from imgsearch.pipelines import image_steps as image_steps
     from imgsearch.pipelines import insert_pipeline as insert_pipeline
@@ -60,11 +62,13 @@ _HOMES = {
     "Failure": "types",
     "Field": "filters",
     "Hit": "types",
+    "Hits": "library.hits",
     "Library": "library.library",
     "Progress": "library.progress",
     "Query": "query",
     "Record": "types",
     "Report": "library.progress",
+    "SyncReport": "library.sync_plan",
     "compare_models": "evaluation.model_comparison",
     "connect": "backends",
     "contact_sheet": "report.contact_sheet",
@@ -91,11 +95,13 @@ __all__ = [
     "Failure",
     "Field",
     "Hit",
+    "Hits",
     "Library",
     "Progress",
     "Query",
     "Record",
     "Report",
+    "SyncReport",
     "__version__",
     "compare_models",
     "connect",

@@ -259,6 +259,7 @@ class Client(ServiceContents):
         """
         return self._connection.request("GET", f"{image_path(id_)}/original", repeat=True).content
 
+    @override
     def thumbnail(self, id_: str, *, edge: int = 256) -> bytes:
         """Return an image's thumbnail as JPEG or WebP bytes.
 

@@ -1,7 +1,9 @@
 """The contents of a service's collection: searches, and images with their metadata."""
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike, fsdecode
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -20,17 +22,21 @@ from imgsearch.library.hits import Hits
 from imgsearch.library.interface import SearchableImages
 from imgsearch.order import Order
 from imgsearch.query import Example, Mode, Query, SearchOptions
-from imgsearch.types import Value
+from imgsearch.types import Hit, Value
 from imgsearch.wire import responses
 from imgsearch.wire.problems import error_class
 from imgsearch.wire.responses import (
     BatchHits,
+    FoundImage,
     Image,
     ImageCounts,
     Images,
     Problem,
 )
 
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # as wire.values.Id
+_LONGEST_NAME: Final = 255  # characters
+_THUMBNAIL: Final = 128  # pixels; one of the service's sizes
 _PAGE: Final = 500  # images per response
 _ORDERS: Final = ("created", "name", "size", "label")  # of services
 
@@ -67,8 +73,7 @@ class ServiceContents(SearchableImages):
 
         Image files are sent unchanged, pixel arrays as PNG. `get` accepts the `id` of a hit. The
         `fields` of a hit are the image's fields plus ``name``, ``label``, ``content`` and
-        ``references``, the number of images with that content. `where` filters on ``path`` and
-        ``label``.
+        ``references``, the number of images with that content. Their ``path`` is the name, too.
 
         Raises:
             CollectionNotFound: the collection does not exist, because nothing was added yet.
@@ -128,7 +133,7 @@ class ServiceContents(SearchableImages):
             batch_hits = self._connection.json(
                 BatchHits, "POST", "/v1/search/batch", repeat=True, json={"queries": batch}
             )
-            results += map(_result, batch_hits.results)
+            results += map(self._result, batch_hits.results)
         failed = next((result for result in results if isinstance(result, ImgSearchError)), None)
         if failed is not None and errors == "raise":
             raise failed
@@ -160,7 +165,8 @@ class ServiceContents(SearchableImages):
         try:
             self.get(text)
         except ImageNotFound:
-            return any(image.name == text for image in self.images(text=text))
+            named = 0 < len(text) <= _LONGEST_NAME
+            return named and any(image.name == text for image in self.images(text=text))
         return True
 
     @override
@@ -209,13 +215,23 @@ class ServiceContents(SearchableImages):
 
     def _search(self, body: dict[str, Any]) -> Hits:
         response = self._connection.json(responses.Hits, "POST", "/v1/search", repeat=True, **body)
-        return Hits(image.hit() for image in response.hits)
+        return self._hits(response.hits)
 
+    def _result(self, result: responses.Hits | Problem) -> Hits | ImgSearchError:
+        if isinstance(result, responses.Hits):
+            return self._hits(result.hits)
+        return error_class(result.code)(result.detail)
 
-def _result(result: responses.Hits | Problem) -> Hits | ImgSearchError:
-    if isinstance(result, responses.Hits):
-        return Hits(image.hit() for image in result.hits)
-    return error_class(result.code)(result.detail)
+    def _hits(self, images: Iterable[FoundImage]) -> Hits:
+        return Hits((image.hit() for image in images), thumbnail=self._thumbnail_of)
+
+    def _thumbnail_of(self, hit: Hit) -> bytes:
+        """Return the thumbnail of a hit for notebooks. The name is no path of this machine."""
+        return self.thumbnail(hit.id, edge=_THUMBNAIL)
+
+    @abstractmethod
+    def thumbnail(self, id_: str, *, edge: int = 256) -> bytes:
+        """Return an image's thumbnail."""
 
 
 def check_id(id_: str) -> None:
@@ -224,7 +240,7 @@ def check_id(id_: str) -> None:
     Raises:
         ImageNotFound: no image can have this id.
     """
-    if not id_ or not id_.isascii() or not id_.isprintable():
+    if not _ID.fullmatch(id_):
         raise ImageNotFound(f"no image has the id {id_!r}")
 
 

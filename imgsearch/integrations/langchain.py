@@ -43,8 +43,6 @@ class ImageRetriever(BaseRetriever):
 
 
 def _document(hit: Hit) -> "Document":
-    label, path = (str(hit.fields.get(name, "")) for name in ("label", "path"))
-    name = path or str(hit.fields.get("name", ""))
-    text = f"{label}: {name}" if label and name else label or name
+    text = f"{hit.label}: {hit.path}" if hit.label and hit.path else hit.label or hit.path
     metadata = {**hit.fields, "id": hit.id, "score": hit.score}
     return Document(page_content=text, metadata=metadata, id=hit.id)

@@ -1,7 +1,7 @@
 """The hits of a query as a list, a table, and a row of pictures in a notebook."""
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, overload
 
@@ -29,7 +29,21 @@ class Hits(list[Hit]):
     ('cat', 2019)
     >>> hits.to_arrow().column_names
     ['id', 'score', 'distance', 'path', 'label', 'year']
+
+    `thumbnail` returns the picture of a hit as JPEG or WebP. By default its file is read. Copies by
+    pickle read files, too.
     """
+
+    def __init__(
+        self, hits: Iterable[Hit] = (), *, thumbnail: Callable[[Hit], bytes] | None = None
+    ) -> None:
+        super().__init__(hits)
+        self._thumbnail = thumbnail
+
+    @override
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
+        """Return the hits alone, because a function of an open client cannot be pickled."""
+        return type(self), (list(self),)
 
     @overload
     def __getitem__(self, place: SupportsIndex, /) -> Hit: ...
@@ -40,7 +54,7 @@ class Hits(list[Hit]):
     @override
     def __getitem__(self, place: SupportsIndex | slice, /) -> "Hit | Hits":
         part = super().__getitem__(place)
-        return Hits(part) if isinstance(part, list) else part
+        return Hits(part, thumbnail=self._thumbnail) if isinstance(part, list) else part
 
     def to_arrow(self) -> "pa.Table":
         """Return a table with the columns id, score and distance, and one for each field.
@@ -69,7 +83,7 @@ class Hits(list[Hit]):
 
     def _repr_html_(self) -> str:
         """Return the pictures of the first 50 hits with their scores, for notebooks."""
-        cells = "".join(map(_cell, self[:_SHOWN]))
+        cells = "".join(_cell(hit, self._thumbnail or _file_thumbnail) for hit in self[:_SHOWN])
         more = f"<p>and {len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
         return f"<div>{cells}</div>{more}" if self else "<p>no hits</p>"
 
@@ -85,20 +99,25 @@ def _column(values: Iterable[Any]) -> "pa.Array":
     return pa.array(whole)
 
 
-def _cell(hit: Hit) -> str:
-    picture = _thumbnail(hit.path)
+def _cell(hit: Hit, thumbnail: Callable[[Hit], bytes]) -> str:
+    picture = _picture(hit, thumbnail)
     name = escape(hit.label or hit.path.rpartition("/")[2] or hit.id[:12])
     return (
         f'<div style="{_CELL}" title="{escape(hit.path)}">{picture}<br>{hit.score:.3f} {name}</div>'
     )
 
 
-def _thumbnail(path: str) -> str:
-    """Return an image element for a file, or a short text if it cannot be shown."""
-    if not path:
+def _picture(hit: Hit, thumbnail: Callable[[Hit], bytes]) -> str:
+    """Return an image element, or a short text if the image cannot be shown."""
+    if thumbnail is _file_thumbnail and not hit.path:
         return "no path"
     try:
-        data = images.small(sources.read(path), side=_SIDE, path=path)
+        data = thumbnail(hit)
     except ImgSearchError as error:
         return escape(type(error).__name__)
-    return f'<img alt="" src="data:image/jpeg;base64,{b64encode(data).decode()}">'
+    kind = "webp" if data[8:12] == b"WEBP" else "jpeg"
+    return f'<img alt="" src="data:image/{kind};base64,{b64encode(data).decode()}">'
+
+
+def _file_thumbnail(hit: Hit) -> bytes:
+    return images.small(sources.read(hit.path), side=_SIDE, path=hit.path)

@@ -22,6 +22,10 @@ class StoredImage(Protocol):
         """The id, as in hits."""
 
     @property
+    def path(self) -> str:
+        """The path; in a service the name. "" if the image has none."""
+
+    @property
     def label(self) -> str:
         """The label, "" if the image has none."""
 

@@ -90,6 +90,11 @@ class Image(ResponseBody):
     original: str = Field("", examples=[f"/v1/images/{CAT}/original?v=8c5e0b64a1f2"])
     thumbnail: str = Field("", examples=[f"/v1/images/{CAT}/thumbnail?v=8c5e0b64a1f2"])
 
+    @property
+    def path(self) -> str:
+        """The name, which is the path in filters."""
+        return self.name
+
 
 class FailedImage(ResponseBody):
     """An image that was not added: the stage that failed, and why."""
@@ -149,8 +154,9 @@ class FoundImage(ResponseBody):
     thumbnail: str = ""
 
     def hit(self) -> types.Hit:
-        """Return the hit. Its fields hold also name, label, content and references."""
+        """Return the hit. Its fields hold also path (the name), label, content and references."""
         own = {name: getattr(self, name) for name in ("name", "label", "content", "references")}
+        own["path"] = self.name  # as in filters and libraries
         return types.Hit(self.id, self.score, self.distance, {**self.fields, **own})
 
 

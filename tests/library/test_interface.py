@@ -1,5 +1,6 @@
 """One suite for every implementation of `SearchableImages`: libraries, and a client."""
 
+import copy
 import inspect
 import io
 import uuid
@@ -346,6 +347,9 @@ def test_images_are_counted_listed_and_looked_up(images, photos):
     assert some.id in images
     assert f"{0:064x}" not in images
     assert 5 not in images
+    assert some.path
+    assert some.path in images
+    assert not any(path in images for path in ("/fern/a b.jpg", "größe.jpg", "..", "", "x" * 300))
     assert [image.label for image in images.records(order_by="-label")] == ["猫"] * 3 + ["Käse"] * 3
     kept = images.records({"label": ["猫", "x"]}, order_by="label")
     assert [image.label for image in kept] == ["猫"] * 3
@@ -353,6 +357,16 @@ def test_images_are_counted_listed_and_looked_up(images, photos):
     for where, order in (("label =", None), (None, "a b")):
         with pytest.raises((FieldInvalid, ConfigError)):
             images.records(where, order_by=order)
+
+
+def test_hits_name_their_paths_and_show_pictures(images, photos):
+    images.add(photos)
+    hits = images.search(photos / "猫/bild-ü 0004.png", k=2)
+    assert hits[0].path == hits[0]["path"] == images.get(hits[0].id).path
+    assert hits[0].path.endswith("bild-ü 0004.png")
+    assert hits[:1]._repr_html_().count('<img alt="" src="data:image/') == 1
+    assert images.search_many([picture(1)], k=2)[0]._repr_html_().count("<img") == 2
+    assert copy.deepcopy(hits) == hits  # as pickle
 
 
 def test_get_and_remove_take_the_ids_of_hits(images, photos):

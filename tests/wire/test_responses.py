@@ -48,7 +48,7 @@ def test_other_responses_raise(text, why):
 
 def test_hit_has_the_fields_of_its_image():
     (hit,) = [image.hit() for image in parsed(Hits, {"hits": [FOUND]}).hits]
-    own = {"name": "кот.jpg", "label": "猫", "content": "ab", "references": 2}
+    own = {"name": "кот.jpg", "path": "кот.jpg", "label": "猫", "content": "ab", "references": 2}
     assert hit == Hit("x", 0.5, 0.5, {"jahr": 2024, **own})
 
 
