@@ -10,7 +10,7 @@ from imgsearch.archive.upload import Incoming, inside
 from imgsearch.catalog import Entry
 from imgsearch.errors import CollectionNotFound, ConfigError, SyncRefused
 from imgsearch.filters import composed
-from imgsearch.images import sources
+from imgsearch.images import metadata, sources
 from imgsearch.library.file_index import FileIndex, FileRead, FileStat, read_content
 from imgsearch.library.progress import Progress, Report
 from imgsearch.library.sync import ADVICE, possibly_renamed, removed_paths
@@ -192,12 +192,20 @@ class ArchiveSync:
         index.finish(self.archive.existing(self.options.collection).collection)
 
     def _keep_values(self, replaced: Mapping[str, Entry]) -> None:
-        """Give new entries the labels and fields that a user has set in the old ones: id → new."""
+        """Give new entries the labels and fields that a user has set in the old ones: id → new.
+
+        Fields that were read from a file with other bytes are left out.
+        """
+        of_files: set[str] = set()
+        if replaced:
+            exif = self.archive.existing(self.options.collection).exif
+            of_files = {*metadata.PLACES, *exif}
         for id_, old in self.archive.catalog.find(list(replaced)).items():
             new = replaced[id_]
             stated = sources.label_text(Path(old.place).parent.name)
             is_own = bool(old.label) and composed(old.label) != stated
-            fields = {**new.fields, **old.fields}
+            changed = of_files if old.content != new.content else ()
+            fields = {**new.fields, **{k: v for k, v in old.fields.items() if k not in changed}}
             if is_own or fields != new.fields:
                 self.archive.update(
                     new.id, label=old.label if is_own else None, fields=fields or None

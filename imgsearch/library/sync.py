@@ -77,7 +77,7 @@ class FolderSync:
         if (why := reasons(listing, before, plan)) and not confirm:
             raise SyncRefused(f"nothing was changed: {'; '.join(why)}. {ADVICE}", reasons=why)
         self._failed.clear()
-        files = TrackedFiles(index)
+        files = TrackedFiles(index, self.handle.exif)
         loaded = self._load(listing, known, files)
         deleted = self._remove(removed_paths(listing, before), index)
         failed = {path for path in listing.labels if sources.printable(path) in self._failed}

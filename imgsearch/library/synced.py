@@ -46,11 +46,12 @@ class Synced(ABC):
     ) -> SyncReport:
         """Bring the library in step with folders; return what was added, changed and removed.
 
-        New files are added. A file with other bytes replaces its image. An image is removed if its
-        file no longer exists; if a new file has the same bytes, the image gets its path. Unchanged
-        files are not read. With `dry_run` nothing is changed: the report has the counts, and why
-        the sync would have to be confirmed. Images of other folders are kept, and so are images of
-        files that are passed over; `exclude` and `on_ignored` are as for `add`.
+        New files are added. A file with other bytes replaces its image, and keeps the fields that
+        were not read from it. An image is removed if its file no longer exists; if a new file has
+        the same bytes, the image gets its path. Unchanged files are not read. With `dry_run`
+        nothing is changed: the report has the counts, and why the sync would have to be confirmed.
+        Images of other folders are kept, and so are images of files that are passed over; `exclude`
+        and `on_ignored` are as for `add`.
 
         Raises:
             SyncRefused: `confirm` is False, and a folder has no images any more, does not exist,

@@ -10,21 +10,24 @@ from typing import Self
 from imgsearch.backends import Collection, VectorBackend
 from imgsearch.backends.regions import has_regions
 from imgsearch.filters import Field
-from imgsearch.images import sources
+from imgsearch.images import metadata, sources
+from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.file_index import SAVED, FileIndex, FileRead, FileStat
 from imgsearch.library.removal import delete_images, named_ids
-from imgsearch.types import Record
+from imgsearch.types import Record, Value
 
 
 class TrackedFiles:
     """Follows the files of a load, and keeps the file index in step with the collection.
 
-    `changed` maps the path of each file that replaced an image to its new content.
+    `changed` maps the path of each file that replaced an image to its new content. `exif` are the
+    fields that are read from the files.
     """
 
-    def __init__(self, index: FileIndex) -> None:
+    def __init__(self, index: FileIndex, exif: Contents[str] = ()) -> None:
         self.index = index
+        self._of_files = {"path", *metadata.PLACES, *exif, *REGION_FIELDS}
         self.changed: dict[str, str] = {}
         self._waiting: dict[str, dict[str, FileRead]] = {}  # content → files, until it is stored
         self._ready: dict[str, FileRead] = {}
@@ -39,7 +42,7 @@ class TrackedFiles:
         index, collection = FileIndex(handle.backend, handle.known), handle.known
         if collection is not None and not index.complete and 2 * files >= collection.count():
             index.rebuild(collection)
-        return cls(index)
+        return cls(index, handle.exif)
 
     def unchanged(self, path: str) -> str | None:
         """Return the content id of an unchanged file of a stored image, otherwise None."""
@@ -93,8 +96,33 @@ class TrackedFiles:
                 for content in others:
                     replaced.setdefault(content, []).append(path)
         if replaced:
+            self._keep_values(collection, replaced)
             drop_paths(collection, self.index, replaced)
         self.index.save(least=SAVED)
+
+    def _keep_values(self, collection: Collection, replaced: dict[str, list[str]]) -> None:
+        """Give new images the labels and fields of the images that they replace.
+
+        Only what the new image lacks is copied, and nothing that was read from the old file.
+        """
+        kept: dict[str, dict[str, dict[str, Value]]] = {}  # new content → stored path → values
+        for content, row in collection.get(list(replaced)).items():
+            name = str(row.fields.get("path", ""))
+            values = {key: value for key, value in row.fields.items() if key not in self._of_files}
+            for path in replaced[content]:
+                if sources.printable(path) == name:
+                    kept.setdefault(self.changed[path], {})[name] = values
+        rows: list[Record] = []
+        for row in image_rows(collection, list(kept)):
+            content, name = row.id.partition("#")[0], str(row.fields.get("path", ""))
+            values = kept[content].get(name, {})
+            lacking = {key: v for key, v in values.items() if v and not row.fields.get(key)}
+            if lacking:
+                rows.append(replace(row, fields={**row.fields, **lacking}))
+                self.index.label(content, str(rows[-1].fields.get("label", "")), name)
+        if rows:
+            self.index.begin()
+            collection.upsert(rows)
 
     def _note(self, path: str, file: FileRead) -> None:
         if file.content in self._stored:

@@ -5,13 +5,14 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from PIL import Image
 
-from imgsearch.archive import ArchiveSync, Jobs, SyncOptions
+from imgsearch.archive import ArchiveSync, CollectionOptions, Jobs, SyncOptions
 from imgsearch.archive import sync as module
 from imgsearch.errors import ConfigError, SourceError, SyncRefused
 from imgsearch.images import sources
 from tests.archive.place import archive, jpeg
-from tests.pictures import write
+from tests.pictures import picture, write
 
 
 @pytest.fixture
@@ -67,6 +68,25 @@ def test_sync_adds_replaces_renames_and_deletes(opened, folder):
     assert values["neu.png"] == ("Mimi", {"stars": 5})
     assert values["bild-ü 0004.png"] == ("größe", {})
     assert sync(opened, folder) == (0, 0, 0, 0, 3, 0)
+
+
+def test_changed_file_keeps_fields_but_not_the_facts_of_the_old_file(tmp_path):
+    file = tmp_path / "bilder/x.jpg"
+    file.parent.mkdir()
+    exif = Image.Exif()
+    exif[0x0110] = "Käsekamera"
+    exif.get_ifd(0x8825).update({1: "N", 2: (50.0, 0.0, 0.0), 3: "E", 4: (7.0, 0.0, 0.0)})
+    Image.fromarray(picture(1)).save(file, exif=exif)
+    creation = CollectionOptions("classic", exif=("camera", "width", "latitude", "longitude"))
+    with archive(tmp_path, roots=(tmp_path,), creation=creation) as store:
+        sync(store, file.parent)
+        (entry,) = store.entries().entries
+        assert entry.fields["latitude"] == 50
+        store.update(entry.id, fields={**entry.fields, "stars": 5})
+        Image.fromarray(picture(2, (128, 96))).save(file)  # without the place and the camera
+        assert sync(store, file.parent) == (0, 1, 0, 0, 0, 0)
+        (entry,) = store.entries().entries
+        assert entry.fields == {"width": 128, "stars": 5}
 
 
 def test_each_of_two_equal_files_has_an_image(opened, folder):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import imgsearch
 from imgsearch.backends import memory
@@ -19,7 +20,7 @@ from imgsearch.backends.memory import MemoryCollection
 from imgsearch.errors import BackendError, SourceError, SyncRefused
 from imgsearch.images import sources
 from imgsearch.library import tracked_files
-from tests.pictures import write
+from tests.pictures import picture, write
 from tests.soak import syncs
 from tests.unprivileged import unprivileged
 
@@ -145,6 +146,25 @@ def test_add_replaces_the_image_of_an_edited_file(library, tmp_path):
     one.write_bytes(other.read_bytes())  # now both are equal
     library.add(tmp_path)
     assert list(stored(library).values()) == [sources.content_id(other.read_bytes())]
+
+
+@pytest.mark.parametrize("load", ["add", "sync"])
+def test_edited_file_keeps_its_fields_but_not_the_facts_of_the_old_file(tmp_path, load):
+    files = write(tmp_path, 2)
+    types = {"year": int, "tags": list}
+    store = f"memory://{uuid.uuid4().hex}"
+    with imgsearch.open(store, model="classic", fields=types, exif=["width"]) as library:
+        csv = tmp_path / "liste.csv"
+        csv.write_text(f"path,label,year\n{files[0].name},Mimi,2020\n{files[1].name},,2021\n")
+        library.add(csv, fields={"tags": ["cat", "dog"]})
+        Image.fromarray(picture(9, (128, 96))).save(files[0])
+        files[1].write_bytes(files[0].read_bytes())  # both files have the same image now
+        getattr(library, load)(tmp_path)
+        (row,) = library
+        assert (row.label, row.fields["width"]) == ("Mimi", 128)
+        assert (row.fields["year"], row.fields["tags"]) == (2020, "cat; dog")
+        report = library.sync(tmp_path)
+        assert (report.unchanged, report.updated) == (2, 0)
 
 
 def test_add_keeps_the_image_of_an_edited_file_that_another_file_has(library, tmp_path):
