@@ -242,14 +242,15 @@ def _read(value: Example) -> tuple[Example, Kind]:
 
     from imgsearch.images.objects import as_array, as_pixels, as_vector
 
-    array = as_array(value)
+    expected = "give a text, a path, bytes, a Pillow image, pixels or a vector."
+    try:
+        array = as_array(value)
+    except ConfigError as error:
+        raise ConfigError(f"{error} Instead, {expected}") from error
     if array is None and isinstance(value, Image.Image):
         return as_pixels(value), "image"
     if array is None:
-        raise ConfigError(
-            f"invalid query of type {type(value).__name__}: give a text, a path, bytes, a Pillow "
-            "image, pixels or a vector."
-        )
+        raise ConfigError(f"invalid query of type {type(value).__name__}: {expected}")
     vector = as_vector(array)
     return (as_pixels(array), "image") if vector is None else (vector, "vector")
 

@@ -6,6 +6,7 @@ of any length can be added.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import IOBase
 from itertools import chain
 from os import PathLike
 from typing import Any, Final, Protocol, TypeAlias
@@ -140,6 +141,8 @@ def has_lists(source: Input) -> bool:
 
 def _kind(source: Any) -> _Kind:
     framework_datasets.check_split(source)
+    if isinstance(source, IOBase):  # its items would be lines
+        raise items.unknown(source, "the source")
     kind = next((kind for kind in KINDS if kind.matches(source)), None)
     if kind is None:
         raise items.unknown(source, "the source")

@@ -1,6 +1,7 @@
 """Single objects as images: an image in memory, a named or labeled one, or a row of a table."""
 
 from collections.abc import Callable, Mapping
+from io import IOBase
 from os import PathLike, fsdecode
 from typing import Any, Final
 
@@ -117,7 +118,8 @@ def vector(values: Any, place: str) -> SourceError:
 
 def unknown(value: object, place: str) -> SourceError:
     """Return the error for an object that cannot be added."""
-    return SourceError(f"{place} is {_article(value)}, which cannot be added. {_EXPECTED}")
+    expected = "Add its bytes: file.read()" if isinstance(value, IOBase) else _EXPECTED
+    return SourceError(f"{place} is {_article(value)}, which cannot be added. {expected}")
 
 
 def _article(value: object) -> str:

@@ -95,6 +95,8 @@ def encoded(content: Any, *, max_pixels: int = MAX_PIXELS) -> bytes:
     if isinstance(content, ImgSearchError):
         raise content
     if isinstance(content, bytes | bytearray | memoryview):
+        if not len(content):
+            raise ConfigError("there are 0 bytes, which are no image.")
         return bytes(content)
     pixels = as_pixels(content, max_pixels=max_pixels)
     limits.check_size(pixels.shape[1], pixels.shape[0], max_pixels)

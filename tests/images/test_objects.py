@@ -6,7 +6,7 @@ from PIL import Image
 
 from imgsearch.errors import ConfigError, ImageError
 from imgsearch.images import decode
-from imgsearch.images.objects import as_array, as_pixels, as_vector
+from imgsearch.images.objects import as_array, as_pixels, as_vector, encoded
 
 COLORS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [9, 9, 9]]], dtype=np.uint8)
 GRAY = np.array([[0, 128], [255, 7]], dtype=np.uint8)
@@ -25,6 +25,11 @@ class Tensor:
 class OnDevice:
     def __array__(self, dtype=None, copy=None):
         raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+def test_no_bytes_are_no_image():
+    with pytest.raises(ConfigError, match="0 bytes"):
+        encoded(b"")
 
 
 def test_arrays_of_every_form_become_rgb():

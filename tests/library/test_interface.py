@@ -213,6 +213,19 @@ def test_add_refuses_vectors_and_other_objects(images):
     assert not images.exists()
 
 
+def test_files_that_are_open_are_refused(images):
+    for wrong in (io.BytesIO(b"GIF89a"), [io.BytesIO(b"GIF89a")]):
+        with pytest.raises(SourceError, match=r"BytesIO, which cannot be added. Add its bytes"):
+            images.add(wrong)
+
+
+def test_query_of_another_type_names_what_is_expected(images):
+    images.add(picture(1))
+    for wrong in (None, 5, pd.DataFrame({"a": ["b"]})):
+        with pytest.raises(ConfigError, match="give a text, a path, bytes"):
+            images.search(wrong)
+
+
 def test_unusable_object_is_a_line_of_the_report(images):
     report = images.add(
         [picture(1), picture(2) * 2.0, b"GIF89a", ("böse.png", png(picture(3))[:90])]
