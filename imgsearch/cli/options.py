@@ -263,9 +263,9 @@ def open_library(settings: Settings, db: str | None, *, new: bool = False, **con
     url = db or settings.store
     if not new:
         stores.require(url)
-    attempt = partial(open_url, url, token=settings.token(url), timeout=settings.timeout, **config)
+    options = {"token": settings.token(url), "timeout": settings.timeout, **config}
     return stores.when_unlocked(
-        attempt,
+        partial(open_url, url, wait=0, **options),
         seconds=settings.timeout,
         on_wait=lambda: show.note(f"{url} is open in another process; waiting until it is closed"),
     )
@@ -286,7 +286,8 @@ def read_library(settings: Settings, db: str | None, **config: Any) -> Iterator[
     stores.require(url)
     with ExitStack() as stack:
         try:
-            library = open_url(url, token=settings.token(url), timeout=settings.timeout, **config)
+            options = {"token": settings.token(url), "timeout": settings.timeout, **config}
+            library = open_url(url, wait=0, **options)
         except StoreLocked:
             show.note(f"{url} is open in another process; reading what it has written so far")
             copy = stack.enter_context(stores.snapshot(url))

@@ -1,5 +1,7 @@
 """Opens a library: the collection in a store, its encoder, and how images are read."""
 
+import logging
+import math
 from collections.abc import Collection, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -12,12 +14,15 @@ from imgsearch.encoders.registered import model_name
 from imgsearch.errors import ConfigError
 from imgsearch.fields import Declaration
 from imgsearch.images import MAX_PIXELS, checked_limit
+from imgsearch.library import stores
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.library import Library
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
+
+_log = logging.getLogger(__name__)
 
 
 def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens files
@@ -33,6 +38,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     exif: bool | Collection[str] | None = None,
     token: str | None = None,
     timeout: float = 60.0,
+    wait: float | None = None,
     regions: "str | PathLike[str] | Detection | None" = None,
     max_pixels: int = MAX_PIXELS,
     id_field: str | None = None,
@@ -54,6 +60,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     detector, or a `Detection`: the objects in each added image are then searchable, too.
     `max_pixels` limits the decoded pixels of an added image or a query image. A JPEG is decoded at
     1/2, 1/4 or 1/8 scale if that is enough for the encoder, so a 200-megapixel JPEG is accepted.
+
+    An embedded store is open in one process at a time. While another process has it open, this
+    waits, after a warning in the log, at most `wait` seconds: by default `timeout`, 0 not at all.
 
     `fields` declares fields of your own with their types, str, int, float, bool or list (of texts),
     such as ``{"year": int}``. Searches filter on them, and `add` checks their values. An existing
@@ -82,17 +91,28 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         EncoderRemoved: `model` was removed; or a removed encoder made the collection, and `model`
             is another one. Without `model` the collection opens.
         SchemaMismatch: the collection has another index or metric, or a field has another type.
-        StoreLocked, BackendUnavailable: the store cannot be opened.
+        StoreLocked: another process still has the store open.
+        BackendUnavailable: the store cannot be opened.
     """
     checked_limit(max_pixels)
+    given: object = wait  # callers without a type checker may pass anything
+    if given is not None and not (isinstance(given, int | float) and 0 <= given < math.inf):
+        raise ConfigError(f"wait must be a number of seconds, 0 or more, not {wait!r}")
     if unknown := sorted((steps or {}).keys() - {"image", "query"}):
         raise ConfigError(f'there are no steps {unknown[0]!r}: use "image" or "query".')
     detection = None if regions is None else Detection.of(regions)
     name = model if model is None or isinstance(model, str) else model_name(model)
-    handle = CollectionHandle(
-        StoreOptions(url, token, timeout),
-        collection,
-        CollectionOptions(name, weights, options, index, metric, fields, exif),
-        names=FieldNames(id_field, vector_field, path_field, label_field),
+    seconds = timeout if wait is None else wait
+    handle = stores.when_unlocked(
+        lambda: CollectionHandle(
+            StoreOptions(url, token, timeout),
+            collection,
+            CollectionOptions(name, weights, options, index, metric, fields, exif),
+            names=FieldNames(id_field, vector_field, path_field, label_field),
+        ),
+        seconds=seconds,
+        on_wait=lambda: _log.warning(
+            "%s is open in another process; waiting up to %g s until it is closed", url, seconds
+        ),
     )
     return Library(handle, regions=detection, max_pixels=max_pixels, steps=steps)

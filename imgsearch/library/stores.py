@@ -66,12 +66,12 @@ def when_unlocked(attempt: Callable[[], T], *, seconds: float, on_wait: Callable
     Raises:
         StoreLocked: the store is still open there after `seconds`.
     """
-    ends, waiting = monotonic() + seconds, False
+    started, waiting = monotonic(), False
     while True:
         try:
             return attempt()
         except StoreLocked:
-            if monotonic() + _PAUSE > ends:
+            if monotonic() - started + _PAUSE > seconds:
                 raise
         if not waiting:
             on_wait()

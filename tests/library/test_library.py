@@ -229,19 +229,30 @@ def test_close_is_idempotent_and_unlocks_the_file(tmp_path, folder):
     assert done.stdout.strip() == "10", done.stderr
 
 
-def test_store_open_in_another_process_raises(tmp_path, folder):
-    url = str(tmp_path / "x.db")
+def test_store_open_in_another_process_is_waited_for(tmp_path, folder):
+    url = str(tmp_path / "größe.db")
     script = f"""if True:
         import imgsearch
         try:
-            imgsearch.open({url!r})
+            imgsearch.open({url!r}, wait=0)
         except imgsearch.errors.StoreLocked:
-            print("locked")
+            print("locked", flush=True)
+        print(imgsearch.open({url!r}).count())
     """
     with imgsearch.open(url, model="classic") as library:
         library.add(folder)
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.strip() == "locked", done.stderr
+        command = [sys.executable, "-c", script]
+        other = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert other.stdout.readline() == "locked\n"
+        waiting = other.stderr.readline()
+    assert "is open in another process; waiting up to 60 s" in waiting
+    assert other.communicate(timeout=60)[0] == "10\n"
+
+
+@pytest.mark.parametrize("wait", [-1, float("nan"), float("inf"), "soon"])
+def test_invalid_wait_raises(wait):
+    with pytest.raises(ConfigError, match="wait must be a number of seconds"):
+        imgsearch.open("memory://", wait=wait)
 
 
 def test_load_killed_at_any_moment_resumes_without_duplicates(tmp_path):
