@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from imgsearch.library.open import open as open  # noqa: A004 - imgsearch.open reads as intended
     from imgsearch.library.progress import Progress as Progress
     from imgsearch.library.progress import Report as Report
-    from imgsearch.library.sync_plan import SyncReport as SyncReport
+    from imgsearch.library.progress import SyncReport as SyncReport
     from imgsearch.pipelines import embed_pipeline as embed_pipeline
     from imgsearch.pipelines import image_steps as image_steps
     from imgsearch.pipelines import insert_pipeline as insert_pipeline
@@ -68,7 +68,7 @@ _HOMES = {
     "Query": "query",
     "Record": "types",
     "Report": "library.progress",
-    "SyncReport": "library.sync_plan",
+    "SyncReport": "library.progress",
     "compare_models": "evaluation.model_comparison",
     "connect": "backends",
     "contact_sheet": "report.contact_sheet",

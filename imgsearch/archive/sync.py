@@ -12,9 +12,9 @@ from imgsearch.errors import CollectionNotFound, ConfigError, SyncRefused
 from imgsearch.filters import composed
 from imgsearch.images import metadata, sources
 from imgsearch.library.file_index import FileIndex, FileRead, FileStat, read_content
-from imgsearch.library.progress import Progress, Report
+from imgsearch.library.progress import Progress, Report, SyncReport
 from imgsearch.library.sync import ADVICE, possibly_renamed, removed_paths
-from imgsearch.library.sync_plan import Listing, Plan, SyncReport, below, named, reasons
+from imgsearch.library.sync_plan import Listing, Plan, below, named, reasons
 from imgsearch.types import Failure
 
 _KIND = "folders"  # the file index of archives

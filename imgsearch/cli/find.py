@@ -21,8 +21,7 @@ from imgsearch.cli.search import (
 from imgsearch.errors import SyncRefused
 from imgsearch.filters import Field
 from imgsearch.images.sources import printable
-from imgsearch.library.progress import Progress
-from imgsearch.library.sync_plan import SyncReport
+from imgsearch.library.progress import Progress, SyncReport
 from imgsearch.settings import Settings, own_store
 from imgsearch.text import counted
 

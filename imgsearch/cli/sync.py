@@ -12,8 +12,7 @@ import click
 from imgsearch.cli import options, show
 from imgsearch.cli.reports import report_writers
 from imgsearch.errors import SyncRefused
-from imgsearch.library.progress import Progress
-from imgsearch.library.sync_plan import SyncReport
+from imgsearch.library.progress import Progress, SyncReport
 from imgsearch.library.watch import changes
 from imgsearch.settings import Settings
 from imgsearch.text import counted

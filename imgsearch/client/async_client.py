@@ -51,6 +51,7 @@ class AsyncClient:
     add = _awaited(Client.add)
     add_folder = _awaited(Client.add_folder)
     add_urls = _awaited(Client.add_urls)
+    sync = _awaited(Client.sync)
     migrate = _awaited(Client.migrate)
     search = _awaited(Client.search)
     search_with = _awaited(Client.search_with)

@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, cast
-from urllib.parse import quote
 
 from typing_extensions import override
 
 from imgsearch.client.connection import Connection, error_of
 from imgsearch.client.contents import ServiceContents, image_path
-from imgsearch.client.job_handle import JobHandle
+from imgsearch.client.service_jobs import ServiceJobs
 from imgsearch.client.upload import Uploader
 from imgsearch.errors import (
     BackendError,
@@ -24,14 +23,13 @@ from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.progress_bar import progress_bar
 from imgsearch.settings import Settings
 from imgsearch.types import Failure, Value, check_name
-from imgsearch.wire.requests import Change, Ids, JobRequest, MigrationRequest, to_json
+from imgsearch.wire.requests import Change, Ids, to_json
 from imgsearch.wire.responses import (
     CollectionInfo,
     Collections,
     Deleted,
     Health,
     Image,
-    JobState,
     ModelInfo,
     Models,
     parse,
@@ -41,7 +39,7 @@ from imgsearch.wire.values import MAX_IDS
 _FAILING: Final = 503
 
 
-class Client(ServiceContents):
+class Client(ServiceJobs, ServiceContents):
     """The images in one collection of a service, searched like an `imgsearch.Library`.
 
     `key` defaults to the environment variable IMGSEARCH_API_KEY. It is sent only to the origin of
@@ -122,72 +120,6 @@ class Client(ServiceContents):
             uploader = Uploader(self._connection, self.name, tally, fetch=downloads)
             uploader.run(web_images.ahead(chain.from_iterable(references), downloads))
             return tally.report()
-
-    def add_folder(
-        self,
-        folder: str,
-        *,
-        in_place: bool = False,
-        path_column: str | None = None,
-        label_column: str | None = None,
-        sync: bool = False,
-        dry_run: bool = False,
-        confirm: bool = False,
-        exclude: Sequence[str] = (),
-    ) -> JobHandle:
-        """Start a job that adds the images of a server-side folder or list, and return the job.
-
-        The folder must be inside one of the service's roots. With `in_place`, the service stores no
-        copies of the files. `path_column` and `label_column` name columns of a list file. With
-        `sync`, images whose files no longer exist are deleted. If that must be confirmed, the job's
-        `wait` raises SyncRefused. With `dry_run` the job only counts. `exclude` is as for `add`.
-
-        Raises:
-            ConfigError: `dry_run` or `confirm` is given without `sync`.
-            SourceError: the folder does not exist, or is outside the roots.
-        """
-        columns = {"path_column": path_column, "label_column": label_column}
-        flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm}
-        return self._job(
-            folder=folder, in_place=in_place, exclude=list(exclude), **columns, **flags
-        )
-
-    def add_urls(self, urls: Sequence[str]) -> JobHandle:
-        """Start a job that downloads and adds images; return the job.
-
-        Raises:
-            AccessDenied: the service does not fetch images by URL.
-        """
-        return self._job(urls=list(urls))
-
-    def migrate(
-        self,
-        model: str,
-        *,
-        switch: bool = False,
-        skip_missing: bool = False,
-        drop_former: bool = False,
-    ) -> JobHandle:
-        """Start a job that embeds all images with another model, and return the job.
-
-        Searches use the former model until all images are embedded, and with `switch` the new one
-        then. Images that the service cannot read prevent this, and the job's `wait` raises
-        MigrationIncomplete; with `skip_missing` they are left out. With `drop_former` the vectors
-        of former models are deleted after the switch. The key needs the scope "admin".
-
-        Raises:
-            CollectionNotFound: the collection does not exist.
-            ModelNotFound: the service has no such model.
-        """
-        flags = {"switch": switch, "skip_missing": skip_missing, "drop_former": drop_former}
-        body = to_json(MigrationRequest, model=model, **flags)
-        path = f"/v1/collections/{self.name}/migrate"
-        started = self._connection.json(JobState, "POST", path, repeat=False, json=body)
-        return JobHandle(self._connection, started.id)
-
-    def job(self, id_: str) -> JobHandle:
-        """Return the job with this id, for example one that was started earlier."""
-        return JobHandle(self._connection, quote(id_, safe=""))
 
     def update(
         self,
@@ -308,8 +240,3 @@ class Client(ServiceContents):
             return {}
         own = {name: kind for name, kind in info.fields.items() if can_declare(name)}
         return declared(cast("Mapping[str, FieldType]", own))
-
-    def _job(self, **values: Any) -> JobHandle:
-        body = to_json(JobRequest, collection=self.name, **values)
-        started = self._connection.json(JobState, "POST", "/v1/jobs", repeat=False, json=body)
-        return JobHandle(self._connection, started.id)

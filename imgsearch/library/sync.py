@@ -12,8 +12,8 @@ from imgsearch.images import sources
 from imgsearch.images.references import Reference
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.file_index import FileIndex, FileStat, read_content
-from imgsearch.library.progress import Progress, Report, Tally, absolute
-from imgsearch.library.sync_plan import Listing, Plan, SyncReport, below, named, reasons
+from imgsearch.library.progress import Progress, Report, SyncReport, Tally, absolute
+from imgsearch.library.sync_plan import Listing, Plan, below, named, reasons
 from imgsearch.library.tracked_files import TrackedFiles, drop_paths
 from imgsearch.types import Failure
 

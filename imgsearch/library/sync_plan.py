@@ -10,41 +10,10 @@ from typing import Final
 
 from imgsearch.filters import composed
 from imgsearch.images import sources
-from imgsearch.types import Failure
 
 _FEW: Final = 10  # images that may be removed without confirmation
 _SHARE: Final = 0.2  # of the images below a folder
 _NAMED: Final = 1_000  # deleted paths in a report; all are counted
-
-
-@dataclass(frozen=True, slots=True)
-class SyncReport:
-    """Report of a sync. Of the images that the folders hold, every file has one outcome.
-
-    `added`: files with new images. `changed`: files whose image was replaced, because they have
-    other bytes. `renamed`: files with the image of a file that no longer exists.
-    `deleted`: images that were removed, because no file has them any more.
-    `unchanged`: files whose images are stored; `updated` of these images got another label.
-    `failed`: files that were not added; `failures` has the first 1,000 of them.
-    `ignored`: files that are not images. `deleted_paths` has the first 1,000 paths of deleted
-    images. `reasons` are sentences why the sync must be confirmed. After a dry run nothing was
-    changed, and undecodable files count as added.
-    """
-
-    added: int = 0
-    changed: int = 0
-    renamed: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    failed: int = 0
-    ignored: int = 0
-    updated: int = 0
-    seconds: float = 0.0
-    dry_run: bool = False
-    failures: tuple[Failure, ...] = ()
-    deleted_paths: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

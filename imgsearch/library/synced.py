@@ -7,9 +7,9 @@ from os import PathLike
 from imgsearch.images.references import Reference
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.file_index import FileIndex
-from imgsearch.library.progress import Progress, Report, Tally
+from imgsearch.library.progress import Progress, Report, SyncReport, Tally
+from imgsearch.library.progress_bar import progress_bar
 from imgsearch.library.sync import FolderSync
-from imgsearch.library.sync_plan import SyncReport
 from imgsearch.library.tracked_files import TrackedFiles
 from imgsearch.types import Failure
 
@@ -40,6 +40,7 @@ class Synced(ABC):
         dry_run: bool = False,
         confirm: bool = False,
         exclude: Sequence[str] = (),
+        progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
         on_ignored: Callable[[str], None] | None = None,
@@ -50,8 +51,8 @@ class Synced(ABC):
         were not read from it. An image is removed if its file no longer exists; if a new file has
         the same bytes, the image gets its path. Unchanged files are not read. With `dry_run`
         nothing is changed: the report has the counts, and why the sync would have to be confirmed.
-        Images of other folders are kept, and so are images of files that are passed over; `exclude`
-        and `on_ignored` are as for `add`.
+        Images of other folders are kept, and so are images of files that are passed over.
+        `exclude`, `progress` and `on_ignored` are as for `add`.
 
         Raises:
             SyncRefused: `confirm` is False, and a folder has no images any more, does not exist,
@@ -61,13 +62,14 @@ class Synced(ABC):
             EncoderError, SchemaMismatch, BackendError: as for `add`.
         """
         self._handle.require_writable()
-        sync = FolderSync(
-            self._handle,
-            self._load,
-            own_labels=self.sets_labels,
-            on_progress=on_progress,
-            on_failure=on_failure,
-            on_ignored=on_ignored,
-            exclude=exclude,
-        )
-        return sync.run(folders, dry_run=dry_run, confirm=confirm)
+        with progress_bar(progress, on_progress) as update:
+            sync = FolderSync(
+                self._handle,
+                self._load,
+                own_labels=self.sets_labels,
+                on_progress=update,
+                on_failure=on_failure,
+                on_ignored=on_ignored,
+                exclude=exclude,
+            )
+            return sync.run(folders, dry_run=dry_run, confirm=confirm)

@@ -7,7 +7,7 @@ import gradio as gr
 
 from imgsearch.archive import Archive, ArchiveSync, Jobs, SyncOptions, progress_of
 from imgsearch.errors import ImgSearchError, SourceError
-from imgsearch.library.sync_plan import SyncReport
+from imgsearch.library.progress import SyncReport
 from imgsearch.text import counted
 from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.gallery import notice, table

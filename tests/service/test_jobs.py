@@ -5,7 +5,7 @@ import json
 import pytest
 
 from imgsearch import Client
-from imgsearch.errors import SyncRefused
+from imgsearch.errors import SourceError, SyncRefused
 from tests.pictures import write
 from tests.service.running import jpeg, running
 from tests.service.topologies import plain
@@ -108,6 +108,37 @@ def test_only_folders_inside_the_roots_are_read(service, empty):
     for folder in (outside, service.photos / "..", service.photos / empty, "/", "nowhere"):
         answer = service.http.post("/v1/jobs", json={"folder": str(folder)})
         assert (answer.status_code, answer.json()["code"]) == (422, "source_unreadable")
+
+
+def test_client_syncs_folders_of_the_service(service, empty):
+    first, second = service.photos / empty, service.photos / f"{empty}-größe"
+    write(first / "a", 3)
+    write(second, 2, start=3)
+    (second / "kaputt.jpg").write_bytes(b"no image")
+    progress, failures = [], []
+    with Client(service.url, service.secrets["admin"], collection=empty) as client:
+        plan = client.sync(first, second, dry_run=True)
+        assert (plan.dry_run, plan.added, client.exists()) == (True, 6, False)
+        report = client.sync(first, second, on_progress=progress.append, on_failure=failures.append)
+        assert (report.added, report.unchanged, report.failed) == (5, 0, 1)
+        assert (progress[-1].added, progress[-1].found) == (5, 6)
+        assert tuple(failures) == report.failures
+        assert failures[0].path.endswith("kaputt.jpg")
+        changed, renamed, deleted = sorted((first / "a").iterdir())
+        changed.write_bytes((second / "bild-ü 0003.png").read_bytes())
+        renamed.rename(first / "neu.png")
+        deleted.unlink()
+        report = client.sync(first)
+        counts = (report.added, report.changed, report.renamed, report.deleted, report.unchanged)
+        assert counts == (0, 1, 1, 1, 0)
+        (first / "neu.png").unlink()
+        changed.unlink()
+        with pytest.raises(SyncRefused, match=f"{empty}: nothing was changed.*confirm=True"):
+            client.sync(first)
+        assert client.sync(first, confirm=True).deleted == 2
+        assert client.count() == 2
+        with pytest.raises(SourceError):
+            client.sync("/")
 
 
 def test_sync_is_refused_and_confirmed(service, empty):
