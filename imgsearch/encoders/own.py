@@ -14,6 +14,7 @@ from imgsearch.errors import ConfigError, EncoderError, ImgSearchError, TextUnsu
 from imgsearch.types import Fingerprint, Matrix, Pixels
 
 _MOST_DIM: Final = 32_768  # of a vector in Milvus
+_MOST_SIZE: Final = 65_535  # pixels of an edge, or images in a call; far above any model's
 T = TypeVar("T")
 
 
@@ -76,13 +77,11 @@ class _OwnEncoder(Encoder):
     """The encoder of an `ImageModel`. Its errors become `EncoderError`."""
 
     def __init__(self, model: ImageModel, name: str) -> None:
-        dim = model.dim
-        if dim not in range(1, _MOST_DIM + 1):
-            raise ConfigError(f"the encoder {name!r} has the dim {dim!r}: use 1 to {_MOST_DIM:,}")
+        dim = _number(name, "dim", model.dim, 1, _MOST_DIM)
         self._model = model
         self._texts: Callable[[Sequence[str]], Any] | None = getattr(model, "encode_texts", None)
-        self.enough = int(getattr(model, "size", 0))
-        self.batch_size = int(getattr(model, "batch_size", 32))
+        self.enough = _number(name, "size", getattr(model, "size", 0), 0)
+        self.batch_size = _number(name, "batch_size", getattr(model, "batch_size", 32), 1)
         if self._texts is not None:
             self.languages = tuple(getattr(model, "languages", ("mul",)))
         preprocessing = f"size={self.enough}" if self.enough else ""
@@ -115,3 +114,11 @@ class _OwnEncoder(Encoder):
                 f"{name} returned {vectors.shape} for {len(inputs)} {kind}, not {expected}"
             )
         return vectors
+
+
+def _number(model: str, attribute: str, value: Any, least: int, most: int = _MOST_SIZE) -> int:
+    if type(value) is bool or not isinstance(value, int | np.integer) or not least <= value <= most:
+        raise ConfigError(
+            f"the encoder {model!r} has the {attribute} {value!r}: use {least} to {most:,}"
+        )
+    return int(value)

@@ -192,7 +192,17 @@ def test_other_objects_are_rejected(url, model, message):
         imgsearch.open(url, model=model)
 
 
-@pytest.mark.parametrize("dim", [0, 40_000, "3"])
+@pytest.mark.parametrize(
+    "numbers", [{"size": "large"}, {"size": -1}, {"batch_size": 0}, {"batch_size": 1.5}]
+)
+def test_size_and_batch_are_checked(numbers):
+    model = Colors()
+    vars(model).update(numbers)
+    with pytest.raises(ConfigError, match="has the (size|batch_size)"):
+        imgsearch.open("memory://", model=model)
+
+
+@pytest.mark.parametrize("dim", [0, 40_000, "3", 3.0, True])
 def test_dimension_is_checked(dim):
     model = Colors()
     model.dim = dim
