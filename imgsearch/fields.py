@@ -214,7 +214,10 @@ def _as(name: str, value: Value, kind: FieldType | None) -> Value:
         return int(value)
     if not isinstance(value, _PYTHON[kind]) or (isinstance(value, bool) and kind != "bool"):
         raise FieldInvalid(f"field {name!r} takes {kind}, not {type(value).__name__}: {value!r}")
-    return float(value) if kind == "float" else value
+    try:
+        return float(value) if kind == "float" else value
+    except OverflowError as error:
+        raise FieldInvalid(f"field {name!r} takes float: the number is too large") from error
 
 
 def from_text(name: str, cell: str, kind: FieldType) -> Value | None:

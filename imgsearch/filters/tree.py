@@ -209,11 +209,14 @@ class Field:
     def contains(self, item: str) -> Filter:
         """Return a filter for records whose list of texts has this item, as a whole.
 
+        A ";" in an item is stored as a comma, so one in `item` is compared as a comma.
+
         >>> matches(Field("tags").contains("cat"), {"tags": "dog; cat"})
         True
         >>> matches(Field("tags").contains("cat"), {"tags": "caterpillar"})
         False
         """
+        item = item.replace(";", ",").strip()
         plain = "".join(map(_plain, item))
         first = Or(Compare(self.name, "==", item), StartsWith(self.name, item + SEPARATOR))
         later = (f"*{SEPARATOR}{plain}", f"*{SEPARATOR}{plain}{SEPARATOR}*")
