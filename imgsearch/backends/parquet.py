@@ -120,8 +120,9 @@ def write(file: str | os.PathLike[str], collection: Collection, *, name: str) ->
             with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
                 count = _write_rows(writer, collection.iterate(), types, schema)
             partial.replace(path)
-    except OSError as error:
-        raise SourceError(f"{path} cannot be written: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or error
+        raise SourceError(f"{path} cannot be written: {why}") from error
     return count
 
 

@@ -98,6 +98,9 @@ def encoded(content: Any, *, max_pixels: int = MAX_PIXELS) -> bytes:
         if not len(content):
             raise ConfigError("there are 0 bytes, which are no image.")
         return bytes(content)
+    if not isinstance(content, Image.Image) and (array := as_array(content)) is not None:
+        height, width, _ = channels_last(array).shape
+        limits.check_size(width, height, max_pixels)  # before the array is copied
     pixels = as_pixels(content, max_pixels=max_pixels)
     limits.check_size(pixels.shape[1], pixels.shape[0], max_pixels)
     return b"P6\n%d %d\n255\n" % (pixels.shape[1], pixels.shape[0]) + pixels.tobytes()

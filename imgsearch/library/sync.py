@@ -203,8 +203,10 @@ def list_folders(folders: Sequence[str | os.PathLike[str]], exclude: Sequence[st
     """List the images below folders; `exclude` is as for `sources.references`.
 
     Raises:
-        SourceError: a path is not a folder.
+        SourceError: a path is not a folder, or is empty.
     """
+    if any(not os.fspath(folder) for folder in folders):
+        raise SourceError("the name of a folder is empty. Use . for the current folder.")
     labels: dict[str, str | None] = {}
     ignored: list[str] = []
     missing: list[str] = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgsearch.errors import ConfigError, ImageError
+from imgsearch.errors import ConfigError, ImageError, ImageTooLarge
 from imgsearch.images import decode
 from imgsearch.images.objects import as_array, as_pixels, as_vector, encoded
 
@@ -73,6 +73,12 @@ def test_pillow_image_has_the_pixels_of_its_file(tmp_path, mode, orientation):
 def test_other_values_are_refused_with_the_expected_form(value):
     with pytest.raises(ConfigError, match="pixels|image"):
         as_pixels(value)
+
+
+def test_large_array_is_refused_before_it_is_copied():
+    row = np.zeros((1, 10**6), np.uint8)
+    with pytest.raises(ImageTooLarge, match=r"1,000,000 x 1,000,000 pixels"):
+        encoded(np.broadcast_to(row, (10**6, 10**6)))  # 2.7 TiB as RGB
 
 
 def test_damaged_pillow_image_is_a_typed_error(tmp_path):

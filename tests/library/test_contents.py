@@ -70,8 +70,9 @@ def test_exported_file_is_searched_like_the_library(library, tmp_path):
 
 
 def test_export_needs_images_and_a_folder(library, tmp_path):
-    with pytest.raises(SourceError, match="cannot be written"):
-        library.to_parquet(tmp_path / "nowhere/x.parquet")
+    for name in ("nowhere/x.parquet", "a\0b.parquet"):
+        with pytest.raises(SourceError, match="cannot be written"):
+            library.to_parquet(tmp_path / name)
     with (
         imgsearch.open(f"memory://{uuid.uuid4().hex}", model="lite") as empty,
         pytest.raises(CollectionNotFound),

@@ -293,8 +293,8 @@ def test_files_below_an_unreadable_folder_are_kept_even_if_confirmed(library, tm
 
 def test_folder_that_never_held_images_is_an_error(library, tmp_path):
     (file,) = write(tmp_path, 1)
-    for path in (tmp_path / "nein", file):
-        with pytest.raises(SourceError, match=r"no such folder|is not a folder"):
+    for path in (tmp_path / "nein", file, ""):
+        with pytest.raises(SourceError, match=r"no such folder|is not a folder|is empty"):
             library.sync(path)
     (tmp_path / "leer").mkdir()
     assert counts(library.sync(tmp_path / "leer")) == (0,) * 6
