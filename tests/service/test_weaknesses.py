@@ -437,7 +437,7 @@ def test_routes_match_the_document(service, empty):
     named = set(search["multipart/form-data"]["schema"]["properties"])
     values = {"collection": empty, "k": "1", "offset": "0", "min_score": "-1"}
     values |= {"where": json.dumps({"field": "label", "op": "==", "value": ""})}
-    values |= {"hide_duplicates": "0.9", "effort": "64"}
+    values |= {"hide_duplicates": "0.9", "effort": "64", "mode": "vector", "order_by": "label"}
     assert named == {"file", *values}
     answer = service.http.post("/v1/search", files={"file": jpeg(1)}, data=values)
     assert answer.status_code == 200, answer.text

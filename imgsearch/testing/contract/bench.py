@@ -117,6 +117,10 @@ class Bench:
             raise AssertionError("an earlier test wrote rows into the shared empty collection")
         return collection
 
+    def add_fields(self, name: str, fields: Mapping[str, FieldType]) -> Collection:
+        """Declare further fields of a collection; see `VectorBackend.add_fields`."""
+        return self.store.add_fields(name, fields)
+
     def foreign(self, *, dim: int = 4) -> str:
         """Create a collection as another program would, with the rows `FOREIGN`. Returns its name.
 

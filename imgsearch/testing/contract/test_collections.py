@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgsearch.backends import Index, Schema, VectorBackend
+from imgsearch.backends import Index, Schema
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
@@ -223,11 +223,9 @@ def test_fingerprint_and_schema_are_remembered(bench: Bench) -> None:
 
 
 def test_added_fields_are_filtered_and_hold_zeros_in_old_records(bench: Bench) -> None:
-    if type(bench.store)._declare is VectorBackend._declare:
-        pytest.skip("the store cannot add fields to a collection")
     collection = bench.collection()
     collection.upsert([Record("ü1", unit(0), {"n": 1, "own": 2.5}), Record("2", unit(1), {"n": 2})])
-    wider = bench.store.add_fields(
+    wider = bench.add_fields(
         collection.name, {"year": "int", "city": "str", "rating": "float", "paid": "bool"}
     )
     zeros = {"year": 0, "city": "", "rating": 0.0, "paid": False}
