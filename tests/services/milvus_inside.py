@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 CHUNK = 2**16
-# Polling intervals of Milvus, in milliseconds unless noted. With its defaults a collection takes
-# 2.5 s to create, 2.5 s to flush and 10 s until searches use its index; with these it takes 0.4 s,
-# 0.5 s and 0.3 s. Some of them are missing in the configuration file of Milvus.
-POLLING = {
+# Settings of Milvus, most of them polling intervals, in milliseconds unless noted. With its
+# defaults a collection takes 2.5 s to create, 2.5 s to flush and 10 s until searches use its index;
+# with these it takes 0.4 s, 0.5 s and 0.3 s. Some are missing in Milvus' configuration file.
+SETTINGS = {
     "queryCoord.checkInterval": "100",
     "queryCoord.distPullInterval": "100",
     "queryCoord.checkChannelInterval": "100",
@@ -32,6 +32,9 @@ POLLING = {
     # A flush waits until the last allocation has expired. Milvus warns of lost rows if a restart
     # lowers this; these servers begin with it.
     "dataCoord.segment.assignmentExpiration": "100",
+    # Seconds. A part that does not renew its lease in 30 s is lost for good ("no available
+    # rootcoord"), which happened at a load of 17 on two cores.
+    "common.session.ttl": "600",
 }
 
 
@@ -119,9 +122,9 @@ def started(folder: Path) -> Any:
     server = MilvusServer(MilvusServerConfig(), wait_for_started=False)
     server.set_base_dir(str(folder))
     server.config.set("authorization_enabled", True)
-    for name, interval in POLLING.items():
-        server.config.set(name, interval)
-        os.environ[name.replace(".", "_").upper()] = interval  # noqa: TID251  # Milvus reads it
+    for name, value in SETTINGS.items():
+        server.config.set(name, value)
+        os.environ[name.replace(".", "_").upper()] = value  # noqa: TID251  # Milvus reads it
     server.start()
     server.wait_started(120_000)  # ms; 7 s on an idle machine
     return server
