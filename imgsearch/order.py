@@ -1,11 +1,12 @@
 """Sort orders of hits and records: the name of a field, after "-" for descending."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
 from imgsearch.errors import ConfigError
 from imgsearch.fields import is_null
+from imgsearch.text import did_you_mean
 
 T = TypeVar("T")
 _LONGEST: Final = 64  # characters of a field name
@@ -57,6 +58,31 @@ class Order:
                 present.append(((isinstance(value, str), value), item))
         present.sort(key=lambda pair: pair[0], reverse=self.descending)
         return [*(item for _, item in present), *missing]
+
+    def require(
+        self,
+        items: Sequence[T],
+        declared: Callable[[], Iterable[str]] = tuple,
+        fields_of: Callable[[T], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Check that one of the records or hits has the field, or that it is declared.
+
+        Raises:
+            ConfigError: the field is unknown.
+        """
+        names = {
+            name
+            for item in items
+            for name in (item.fields if fields_of is None else fields_of(item))  # type: ignore[attr-defined]  # as in sorted
+        }
+        if not items or self.field in names or self.field in _ATTRIBUTES:
+            return
+        names.update(declared())
+        if self.field not in names:
+            raise ConfigError(
+                f"cannot sort by {self.field!r}: no image has this field. Fields: "
+                f"{', '.join(sorted(names))}{did_you_mean(self.field, names)}"
+            )
 
     def _value(self, item: Any, fields_of: Callable[[Any], Mapping[str, Any]] | None) -> Any:
         fields = item.fields if fields_of is None else fields_of(item)

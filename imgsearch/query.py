@@ -100,8 +100,16 @@ class SearchOptions:
             check_score("hide_duplicates", self.hide_duplicates)
 
     def ordered(self, hits: list[Hit]) -> list[Hit]:
-        """Return hits in the order of `order_by`, or as they are without one."""
-        return hits if self.order_by is None else Order.parse(self.order_by).sorted(hits)
+        """Return hits in the order of `order_by`, or as they are without one.
+
+        Raises:
+            ConfigError: no hit has the field.
+        """
+        if self.order_by is None:
+            return hits
+        order = Order.parse(self.order_by)
+        order.require(hits)
+        return order.sorted(hits)
 
     def for_store(self) -> dict[str, Any]:
         """Return the arguments of `Collection.search`. `min_score` must not be "auto"."""

@@ -51,7 +51,7 @@ class Searcher:
         if len(known) < len(hits):
             encoded = query if options.mode != "vector" else library.encode_query(query)
             known = self._widened(library, encoded, nearest, len(hits) - len(known))
-        return _ordered(known, options)
+        return _ordered(known, options, library)
 
     def more_like(self, entry: Entry, options: SearchOptions) -> list[Found]:
         """See `Archive.more_like`."""
@@ -61,7 +61,8 @@ class Searcher:
         except EncoderMismatch:  # the model was changed in between
             hits = self.run(self._example(entry), wider, collection=entry.collection)
         others = [hit for hit in hits if hit.entry.content != entry.content]
-        return _ordered(others[options.offset : options.offset + options.k], options)
+        library = self._libraries.existing(entry.collection)
+        return _ordered(others[options.offset : options.offset + options.k], options, library)
 
     def _widened(
         self,
@@ -111,14 +112,21 @@ class Searcher:
         ]
 
 
-def _ordered(matches: list[Found], options: SearchOptions) -> list[Found]:
+def _ordered(matches: list[Found], options: SearchOptions, library: Library) -> list[Found]:
     if options.order_by is None:
         return matches
-    return Order.parse(options.order_by).sorted(matches, _fields)
+    order = Order.parse(options.order_by)
+    order.require(matches, lambda: library.fields, _fields)
+    return order.sorted(matches, _fields)
 
 
 def _fields(match: Found) -> dict[str, Any]:
     """Return the values that hits are sorted by: the image's fields, and its name and label."""
     entry, hit = match.entry, match.hit
-    own = {"name": entry.name, "label": entry.label, "created": entry.created.isoformat()}
+    own = {
+        "name": entry.name,
+        "path": entry.name,
+        "label": entry.label,
+        "created": entry.created.isoformat(),
+    }
     return {**entry.fields, **own, "id": entry.id, "score": hit.score, "distance": hit.distance}

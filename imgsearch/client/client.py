@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from typing_extensions import override
 
@@ -16,7 +16,7 @@ from imgsearch.errors import (
     BackendUnavailable,
     CollectionNotFound,
 )
-from imgsearch.fields import FieldType, can_declare, declared, typed
+from imgsearch.fields import typed
 from imgsearch.images import inputs, web_images
 from imgsearch.images.inputs import Input, Reading, has_lists
 from imgsearch.library.progress import Progress, Report, Tally
@@ -230,13 +230,3 @@ class Client(ServiceJobs, ServiceContents):
 
     def __repr__(self) -> str:
         return f"<Client {self.url} {self.name!r}>"
-
-    def _field_types(self) -> dict[str, FieldType]:
-        """Return the types of the collection's fields; {} if it does not exist."""
-        path = f"/v1/collections/{self.name}"
-        try:
-            info = self._connection.json(CollectionInfo, "GET", path, repeat=True)
-        except CollectionNotFound:
-            return {}
-        own = {name: kind for name, kind in info.fields.items() if can_declare(name)}
-        return declared(cast("Mapping[str, FieldType]", own))

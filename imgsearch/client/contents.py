@@ -3,9 +3,10 @@
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike, fsdecode
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 from urllib.parse import quote
 
 from typing_extensions import override
@@ -13,9 +14,11 @@ from typing_extensions import override
 from imgsearch.client import search_body
 from imgsearch.client.connection import Connection
 from imgsearch.errors import (
+    CollectionNotFound,
     ImageNotFound,
     ImgSearchError,
 )
+from imgsearch.fields import FieldType, can_declare, declared
 from imgsearch.filters import Where, to_filter
 from imgsearch.filters.mapping import to_json as to_json_filter
 from imgsearch.library.hits import Hits
@@ -27,6 +30,7 @@ from imgsearch.wire import responses
 from imgsearch.wire.problems import error_class
 from imgsearch.wire.responses import (
     BatchHits,
+    CollectionInfo,
     FoundImage,
     Image,
     ImageCounts,
@@ -145,16 +149,23 @@ class ServiceContents(SearchableImages):
     ) -> Iterator[Image]:
         """Yield the images that match `where`; see `SearchableImages.records`.
 
-        The service sorts by "created", "name", "size" and "label", the client by other fields.
+        The service sorts by "created", "name" (or "path"), "size" and "label", the client by other
+        fields.
         """
         order = Order.parse("created" if order_by is None else order_by)
+        if order.field == "path":
+            order = replace(order, field="name")
         here = order.field not in _ORDERS
         images = self._listed(
             order="created" if here else order.field,
             descending=order.descending and not here,
             where=where,
         )
-        return iter(order.sorted(images)) if here else images
+        if not here:
+            return images
+        matching = list(images)
+        order.require(matching, self._field_types)
+        return iter(order.sorted(matching))
 
     @override
     def __contains__(self, item: object) -> bool:
@@ -212,6 +223,16 @@ class ServiceContents(SearchableImages):
         return self._connection.json(
             ImageCounts, "GET", "/v1/count", repeat=True, params={"collection": self.name}
         ).images
+
+    def _field_types(self) -> dict[str, FieldType]:
+        """Return the types of the collection's fields; {} if it does not exist."""
+        path = f"/v1/collections/{self.name}"
+        try:
+            info = self._connection.json(CollectionInfo, "GET", path, repeat=True)
+        except CollectionNotFound:
+            return {}
+        own = {name: kind for name, kind in info.fields.items() if can_declare(name)}
+        return declared(cast("Mapping[str, FieldType]", own))
 
     def _search(self, body: dict[str, Any]) -> Hits:
         response = self._connection.json(responses.Hits, "POST", "/v1/search", repeat=True, **body)

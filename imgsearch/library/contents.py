@@ -112,7 +112,11 @@ class LibraryContents(SearchableImages):
         if collection is None:
             return iter(())
         records = collection.iterate(where=self._condition(where), vectors=vectors)
-        return records if order is None else iter(order.sorted(records))
+        if order is None:
+            return records
+        matching = list(records)
+        order.require(matching)
+        return iter(order.sorted(matching))
 
     @override
     def __contains__(self, item: object) -> bool:

@@ -335,6 +335,24 @@ def test_hits_are_sorted_by_a_field(images, photos):
         images.search(picture(4), order_by="label desc")
 
 
+def test_hits_and_records_are_sorted_by_known_fields(images, photos):
+    assert list(images.records(order_by="nothing")) == []
+    images.add(photos)
+    paths = [hit.path for hit in images.search(picture(4), k=6, order_by="-path")]
+    assert paths == sorted(paths, reverse=True)
+    assert [image.path for image in images.records(order_by="-path")] == paths
+    assert len(images.search(picture(4), order_by="-city")) == 6  # declared, and no image has it
+    assert len(list(images.records(order_by="city"))) == 6
+    for call in (
+        lambda: images.search(picture(4), order_by="-citty"),
+        lambda: images.search_many([picture(4)], order_by="citty"),
+        lambda: images.records(order_by="-citty"),
+        lambda: images.search("Käse", mode="text", order_by="citty"),
+    ):
+        with pytest.raises(ConfigError, match=r"cannot sort by 'citty': .* did you mean city\?"):
+            call()
+
+
 def test_several_queries_are_searched_at_once(images, photos):
     images.add(photos)
     queries = [picture(1), photos / "猫/bild-ü 0004.png", "a photo of a dog", jpeg(3)]
