@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,6 +11,8 @@ from imgsearch.cli.option_values import parse_where, score
 from imgsearch.errors import ConfigError
 from imgsearch.settings import Settings
 from imgsearch.text import counted
+
+_MOST: Final = 1_000_000  # characters of a file of labels; ImageNet's 21,841 labels have 500,000
 
 
 @click.command()
@@ -83,11 +85,14 @@ def _labels(file: Path) -> list[str]:
     """Return the labels in a text file.
 
     Raises:
-        ConfigError: the file cannot be read, or is not UTF-8.
+        ConfigError: the file cannot be read, is too large, or is not UTF-8.
     """
     try:
-        lines = file.read_text("utf-8-sig").splitlines()
+        with file.open(encoding="utf-8-sig") as opened:
+            text = opened.read(_MOST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the labels {file} cannot be read: {error}") from error
-    stripped = (line.partition("#")[0].strip() for line in lines)
+    if len(text) > _MOST:
+        raise ConfigError(f"the labels {file} cannot be read: more than {_MOST:,} characters")
+    stripped = (line.partition("#")[0].strip() for line in text.splitlines())
     return [line for line in stripped if line]

@@ -126,6 +126,9 @@ def test_field_of_another_type_and_an_encoder_of_images_only(photos):
 
 def test_command_tags_a_library(run, photos):
     labels = photos / "labels.txt"
+    labels.write_text("cat\n" * 300_000, "utf-8")
+    refused = run("tag", "--db", "f.db", "--labels", labels, "--top", "1")
+    assert "more than 1,000,000 characters" in refused.stderr
     labels.write_text("# Wörter\ngoldfish\n\nlighthouse  # Regen\n", "utf-8")
     assert run("add", photos, "--db", "f.db").exit_code == 0
     words = ("tag", "--db", "f.db", "--labels", labels)
