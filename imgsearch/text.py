@@ -1,11 +1,13 @@
-"""Formats and parses text: counts with nouns, spelling suggestions, JSON."""
+"""Formats and parses text: counts with nouns, spelling suggestions, URLs, JSON."""
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 _REMOVED = {"mini": "lite"}  # encoder of an earlier version → its successor
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")  # user and password of a URL
 _AFTER_ES = ("s", "x", "z", "ch", "sh")
 
 
@@ -22,6 +24,15 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     names = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(str(word).strip().casefold(), names)
     return f"; did you mean {' or '.join(names[name] for name in near)}?" if near else ""
+
+
+def without_password(text: str) -> str:
+    """Return a text whose URLs have no user and password.
+
+    >>> without_password("http://ada:secret@example.org/a.jpg")
+    'http://example.org/a.jpg'
+    """
+    return _USER.sub("", text)
 
 
 def removal_advice(model: str) -> str:

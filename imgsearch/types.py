@@ -18,6 +18,7 @@ from imgsearch.errors import (
     SourceError,
     StepFailed,
 )
+from imgsearch.text import without_password
 
 MAX_K: Final = 16_384
 """The maximum of k + offset, which is the top-k limit of Milvus."""
@@ -138,8 +139,9 @@ class Failure:
 
     @classmethod
     def of(cls, path: str, error: ImgSearchError) -> "Failure":
-        """Return the failure of the image at `path`."""
-        return cls(path, _stage(error), type(error).__name__, str(error))
+        """Return the failure of the image at `path`. URLs are without user and password."""
+        reason = without_password(str(error))
+        return cls(without_password(path), _stage(error), type(error).__name__, reason)
 
 
 def _stage(error: ImgSearchError) -> str:

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from imgsearch.errors import SourceError
 from imgsearch.filters import composed
 from imgsearch.images import globs, image_lists
+from imgsearch.text import without_password
 
 _CONTENT_ID: Final = re.compile(r"[0-9a-f]{64}(?:#\d+)?")
 _SURROGATE: Final = re.compile(r"\\u(dc[89a-f][0-9a-f])")
@@ -80,7 +81,7 @@ def missing(path: str) -> SourceError:
     if URL.match(path):
         problem = "not fetched here" if is_web_url(path) else "not an http or https URL"
         advice = "Download the image, and name the file."
-        return SourceError(f"{name}: {problem}. {advice}", path=path)
+        return SourceError(f"{without_password(name)}: {problem}. {advice}", path=path)
     problem = "no file matches" if globs.is_glob(path) else "no such file or folder"
     return SourceError(f"{name}: {problem}", path=path)
 

@@ -44,6 +44,17 @@ def test_columns_of_a_list_are_named(library, tmp_path):
     assert labels(library) == {"bild-ü 0001.png": "Käfer"}
 
 
+def test_failures_of_urls_have_no_password(library):
+    report = library.add(["http://ada:geheim@127.0.0.1/a.png", "s3://ada:geheim@bucket/b.png"])
+    assert [failure.path for failure in report.failures] == [
+        "http://127.0.0.1/a.png", "s3://bucket/b.png",
+    ]  # fmt: skip
+    assert "geheim" not in repr(report)
+    with pytest.raises(SourceError) as caught:
+        library.add("s3://ada:geheim@bucket/b.png")
+    assert "geheim" not in str(caught.value)
+
+
 def test_image_by_url_is_fetched_through_the_guard(library, site, tmp_path):
     listed = tmp_path / "l.jsonl"
     listed.write_text(f'{{"url": "{site.url}", "label": "Käfer"}}\n', encoding="utf-8")
