@@ -19,6 +19,7 @@ from imgsearch.images import frames, framework_datasets, items, sources, tables
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.objects import as_array
 from imgsearch.images.references import Reference
+from imgsearch.images.streams import Listed
 from imgsearch.images.tables import Columns
 from imgsearch.types import Value
 
@@ -127,6 +128,8 @@ def field_types(source: Input, reading: Reading = Reading()) -> dict[str, FieldT
     if isinstance(source, list | tuple):
         parts = [field_types(item, reading) for item in source]
         return {name: kind for part in reversed(parts) for name, kind in part.items()}
+    if isinstance(source, Listed):
+        return source.field_types()
     if _is_path(source):
         return sources.field_types(source, reading.columns)  # type: ignore[arg-type]  # checked
     return frames.field_types(source)

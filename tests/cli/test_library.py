@@ -73,5 +73,7 @@ def test_columns_of_a_list_become_fields(run, tmp_path):
     assert "3 updated" in everything.stderr
     hits = json.loads(run(*search, "--where", "city = Köln and year = 2018").stdout)
     assert len(hits) == 1
+    piped = run("add", "-", "--db", "memory://liste", "--all-fields", "--json", input=listed)
+    assert json.loads(piped.stdout)["notes"][1:] == []  # all are declared; the first is the encoder
     wrong = run("add", table, *words, "--field", "year:date")
     assert (wrong.exit_code, "unknown type 'date'" in wrong.stderr) == (1, True)
