@@ -69,3 +69,6 @@ def test_deep_texts_beside_a_collection_are_refused():
     with pytest.raises(SchemaMismatch, match="not written by imgsearch"):
         Schema.from_json(DEEP)
     assert Recipe.from_json(DEEP) is None
+    for config in ({"model": ["x"]}, {"weights": 5}, {"options": "x"}):
+        whole = {"model": "lite", "weights": None, "options": None} | config
+        assert Recipe.from_json(json.dumps(whole)) is None

@@ -63,7 +63,14 @@ class Recipe:
         """Parse the text of `to_json`; return None for any other text."""
         try:
             config = load_json(text)
-            return cls(str(config["model"]), config["weights"], config["options"])
+            model, weights, options = config["model"], config["weights"], config["options"]
+            if not (
+                isinstance(model, str)
+                and isinstance(weights, str | None)
+                and isinstance(options, dict | None)
+            ):
+                return None
+            return cls(model, weights, options)
         except (ValueError, TypeError, KeyError):
             return None
 
