@@ -33,7 +33,8 @@ def pandas_rows(frame: Any) -> Iterator[Row]:
 def field_types(table: Any) -> dict[str, FieldType]:
     """Return the types of the columns of a table that can be fields; {} for other objects."""
     if is_pandas(table):
-        cells = {name: table[name] for name in table.columns if can_declare(name)}
+        numbered = enumerate(table.columns)  # of equal names the last one is read, as in rows
+        cells = {name: table.iloc[:, at] for at, name in numbered if can_declare(name)}
         return {name: common_type(map(type_of, column)) for name, column in cells.items()}
     schema: Any = getattr(table, "schema", None)
     if not is_arrow(table) or not hasattr(schema, "names") or not hasattr(schema, "types"):

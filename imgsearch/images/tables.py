@@ -4,6 +4,7 @@ A column holds paths or images, ``label`` holds labels, and all others are field
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -71,6 +72,10 @@ class Columns:
                 "Name it: path_column."
             )
         named = [None if place is None else names[place] for place in (path, label)]
+        repeated = [str(name) for name, number in Counter(names).items() if number > 1]
+        notes += tuple(
+            f"{table} has several columns {name!r}: the last is read" for name in repeated
+        )
         return cls(named[0], image, named[1], notes)
 
 

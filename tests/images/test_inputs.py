@@ -12,7 +12,7 @@ from PIL import Image
 
 from imgsearch.errors import ImageTooLarge, SourceError
 from imgsearch.images import decode, sources
-from imgsearch.images.inputs import Reading, count, references
+from imgsearch.images.inputs import Reading, count, field_types, references
 from imgsearch.images.objects import encoded
 from tests.pictures import picture, write
 
@@ -173,6 +173,16 @@ def test_path_column_is_named():
     assert (image.path, dict(image.fields)) == ("a.png", {})
     with pytest.raises(SourceError, match="no column is called 'their', for the path.*; did you"):
         references(frame, Reading("their"))
+
+
+def test_repeated_columns_of_a_table_are_noted():
+    frame = pd.DataFrame([["a.png", "x", 2]], columns=["path", "year", "year"])
+    for table in (frame, pa.table([["a.png"], ["x"], [2]], names=["path", "year", "year"])):
+        notes = []
+        (image,) = references(table, Reading(note=notes.append))
+        assert image.fields == {"year": 2}
+        assert notes == ["the table has several columns 'year': the last is read"]
+        assert field_types(table)["year"] == "int"
 
 
 @pytest.mark.parametrize(
