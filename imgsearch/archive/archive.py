@@ -32,7 +32,7 @@ from imgsearch.fields import FieldType
 from imgsearch.filters import Where, composed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.image_lists import ListColumns
-from imgsearch.images.sources import ANY_COLUMNS
+from imgsearch.images.list_files import ANY_COLUMNS
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Progress, Tally

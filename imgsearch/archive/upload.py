@@ -19,6 +19,7 @@ from imgsearch.errors import SourceError
 from imgsearch.fields import FieldType, typed
 from imgsearch.images import metadata, sources
 from imgsearch.images.image_lists import SUFFIXES, ListColumns
+from imgsearch.images.list_files import ANY_COLUMNS
 from imgsearch.images.urls import file_name
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Candidate
@@ -176,7 +177,7 @@ def files(
     roots: Sequence[Path],
     on_ignored: Callable[[str], None] | None = None,
     *,
-    columns: ListColumns = sources.ANY_COLUMNS,
+    columns: ListColumns = ANY_COLUMNS,
     on_unlisted: Callable[[str], None] | None = None,
     exclude: Sequence[str] = (),
 ) -> Iterator[Incoming]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from imgsearch.errors import SourceError
 from imgsearch.fields import FieldType
-from imgsearch.images import frames, framework_datasets, items, sources, tables
+from imgsearch.images import frames, framework_datasets, items, list_files, sources, tables
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.objects import as_array
 from imgsearch.images.references import Reference
@@ -131,7 +131,7 @@ def field_types(source: Input, reading: Reading = Reading()) -> dict[str, FieldT
     if isinstance(source, Listed):
         return source.field_types()
     if _is_path(source):
-        return sources.field_types(source, reading.columns)  # type: ignore[arg-type]  # checked
+        return list_files.field_types(source, reading.columns)
     return frames.field_types(source)
 
 
@@ -139,7 +139,7 @@ def has_lists(source: Input) -> bool:
     """Return whether a source, or an item of a list, has the suffix of a list file."""
     if isinstance(source, list | tuple):
         return any(map(has_lists, source))
-    return isinstance(source, str | PathLike) and sources.is_list(source)
+    return isinstance(source, str | PathLike) and list_files.is_list(source)
 
 
 def _kind(source: Any) -> _Kind:

@@ -15,9 +15,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from imgsearch.errors import ConfigError, FieldInvalid, SourceError
-from imgsearch.fields import FieldType
-from imgsearch.images import HEAD, MAX_PIXELS, globs, image_lists, sniff
+from imgsearch.errors import ConfigError, SourceError
+from imgsearch.images import HEAD, MAX_PIXELS, globs, image_lists, list_files, sniff
 from imgsearch.images.exclusions import IGNORE_FILE, Exclusions
 from imgsearch.images.files import (
     content_id,
@@ -31,24 +30,21 @@ from imgsearch.images.files import (
     unprintable,
     unreadable,
 )
-from imgsearch.images.image_lists import FieldColumns, ImageList, ListColumns, ListedImage
+from imgsearch.images.image_lists import ListColumns
+from imgsearch.images.list_files import ANY_COLUMNS
 from imgsearch.images.references import Reference
 from imgsearch.images.splits import is_split
 from imgsearch.images.suffixes import OTHERS, PHOTOS
 
 __all__ = [
-    "ANY_COLUMNS", "MAX_BYTES", "Fetch", "Source", "as_reference", "content_id", "count",
-    "field_types", "is_content_id", "is_list", "is_web_url", "label_text", "printable", "read",
-    "references", "spread", "unprintable",
+    "MAX_BYTES", "Fetch", "Source", "content_id", "count", "is_content_id", "is_web_url",
+    "label_text", "printable", "read", "references", "spread", "unprintable",
 ]  # fmt: skip
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | Reference | Iterable[str | os.PathLike[str] | Reference]"
 )
 """A folder, a glob, a list file, an image file, an http or https URL, or an iterable of these."""
-
-ANY_COLUMNS: Final = ListColumns()
-"""The columns of lists, found by their usual names."""
 
 MAX_BYTES: Final = 256 * 1024**2
 """Limit for one file in bytes; 50 megapixels of uncompressed 32-bit TIFF take 200 MB."""
@@ -188,38 +184,6 @@ def _encoded(reference: Reference, max_pixels: int) -> bytes:
         raise SourceError(f"{reference.title}: {error}", path=reference.path) from error
 
 
-def as_reference(image: ListedImage, columns: FieldColumns) -> Reference:
-    """Return the reference to an image of a list. `read` raises the error of an invalid field."""
-    label = None if image.label is None else label_text(image.label)
-    try:
-        fields = columns.values(image)
-    except (FieldInvalid, SourceError) as error:
-        return Reference(image.path, label, printable(image.id), content=error)
-    return Reference(image.path, label, printable(image.id), fields)
-
-
-def is_list(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path has the suffix of a list of images."""
-    return Path(os.fsdecode(path)).suffix.lower() in image_lists.SUFFIXES
-
-
-def field_types(source: Source, columns: ListColumns = ANY_COLUMNS) -> dict[str, FieldType]:
-    """Return the types of the fields in the further columns of a list file; {} without a list.
-
-    Raises:
-        SourceError: the list cannot be read.
-    """
-    if not isinstance(source, str | os.PathLike):
-        return {}
-    path = Path(expand(os.fsdecode(source)))
-    if not (is_list(path) and path.is_file()):
-        return {}
-    try:
-        return image_lists.inferred(_open_list(path, columns))
-    except OSError as error:
-        raise unreadable(str(path), error) from error
-
-
 def _references(source: Source, walk: _Walk) -> Iterator[Reference]:
     if isinstance(source, Reference):
         return iter([source])
@@ -264,7 +228,7 @@ def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
             raise unreadable(str(path), error) from error
         return _walk_folder(path, walk)
     if stat.S_ISREG(mode) and path.suffix.lower() in image_lists.SUFFIXES:
-        return _read_list(path, _open_list(path, walk.columns), walk)
+        return list_files.listed(path, walk.columns, on_ignored=walk.ignored, on_note=walk.note)
     return iter([Reference(str(path))])
 
 
@@ -320,35 +284,6 @@ def _filter(pattern: Path, paths: list[Path], walk: _Walk) -> Iterator[Reference
         if path.parent not in labels:
             labels[path.parent] = _label(path.parent)
         yield Reference(str(path), labels[path.parent])
-
-
-def _open_list(path: Path, columns: ListColumns) -> ImageList:
-    """Open a list of images.
-
-    Raises:
-        SourceError: it is not a list, or it is not clear which column holds the paths.
-    """
-    try:
-        return image_lists.open_list(path, columns)
-    except (OSError, SourceError) as error:
-        raise unreadable(str(path), error) from error
-
-
-def _read_list(file: Path, images: ImageList, walk: _Walk) -> Iterator[Reference]:
-    def note(sentence: str) -> None:
-        walk.note(printable(sentence))
-
-    fields = FieldColumns(images, walk.columns)
-    if fields.note:
-        note(f"{file.name}: {fields.note}")
-    try:
-        for image in images.images(file.parent, others=fields.fields, on_note=note):
-            if image.path:
-                yield as_reference(image, fields)
-            else:
-                walk.ignored(f"{file}: {image.place}")
-    except (OSError, SourceError) as error:
-        raise unreadable(str(file), error) from error
 
 
 def _is_candidate(path: str) -> bool:

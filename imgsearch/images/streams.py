@@ -15,8 +15,8 @@ from imgsearch.errors import SourceError
 from imgsearch.fields import FieldType
 from imgsearch.images import image_lists
 from imgsearch.images.image_lists import FieldColumns, ListColumns
+from imgsearch.images.list_files import ANY_COLUMNS, as_reference
 from imgsearch.images.references import Reference
-from imgsearch.images.sources import ANY_COLUMNS, as_reference
 
 _LINE: Final = 65_536  # bytes of the first line, which may be a header
 _PART: Final = 1 << 20  # bytes read at once
