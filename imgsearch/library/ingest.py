@@ -20,7 +20,6 @@ from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Failure
 
-_PATIENCE: Final = 1.0  # seconds until a wait looks for signals
 _CHUNK_BYTES: Final = 64 * 2**20  # encoded images held at once
 T = TypeVar("T")
 F = TypeVar("F", bound=Candidate)
@@ -210,9 +209,7 @@ class Ingest(Generic[T, F]):
         )
         try:
             written: Future[Any] = pool.submit(self._pipeline, chunk)
-            # a signal that comes just before a wait is handled after it, and a decoder may hang
-            while not wait([written, embedded], _PATIENCE, FIRST_COMPLETED).done:
-                pass
+            wait([written, embedded], return_when=FIRST_COMPLETED)
             if embedded.done():
                 self._count_embedded(embedded.result())
             self._finish()

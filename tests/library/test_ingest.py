@@ -225,8 +225,13 @@ def test_interrupted_load_does_not_wait_for_a_decoder_that_hangs(library, tmp_pa
         return decode(*args, **options)
 
     monkeypatch.setattr(embedding, "model_input", hang)
-    with pytest.raises(KeyboardInterrupt):
-        library.add(tmp_path)
+    # a run in the background of a shell, or under nohup, ignores this signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            library.add(tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert library.count() == 3  # of the parts with 1, 2 and 4 images
     released.set()
 
