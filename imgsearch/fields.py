@@ -141,7 +141,7 @@ def field_value(value: Any) -> Value | None:
     ('2024-05-01', 'dog; cat')
 
     Raises:
-        FieldInvalid: it is no text, number, boolean, time or list of texts.
+        FieldInvalid: it is not a text, number, boolean, time or list of texts.
     """
     if is_null(value):
         return None
@@ -166,7 +166,7 @@ def _joined(items: Any) -> str:
     """Return a list of texts as one text.
 
     Raises:
-        FieldInvalid: an item is no text.
+        FieldInvalid: an item is not a text.
     """
     if not all(isinstance(item, str) for item in items):
         raise _wrong_value(items)
@@ -227,7 +227,7 @@ def from_text(name: str, cell: str, kind: FieldType) -> Value | None:
     (2024, False)
 
     Raises:
-        FieldInvalid: the text is no value of this type.
+        FieldInvalid: the text is not a value of this type.
     """
     text = cell.strip()
     if kind == "str" or not text:

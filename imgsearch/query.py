@@ -1,4 +1,4 @@
-"""Queries, what they become as a vector, and the options of a search."""
+"""Queries, their vectors, and the options of a search."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -80,7 +80,7 @@ class Jobs:
         """Start a job that adds a folder, or the images of a list file, inside the archive's roots.
 
         Files with other bytes replace their images. With `sync`, images are also deleted if their
-        files no longer exist; a job that has to be confirmed fails with SyncRefused. A job with
+        files no longer exist; a job that must be confirmed fails with SyncRefused. A job with
         `dry_run` counts, and changes nothing. `exclude` is as for `Library.add`. `path_column` and
         `label_column` name columns of a list; see `ListColumns`.
 

@@ -235,7 +235,7 @@ class Collection(ABC):
         return rows if plan.is_native else (row for row in rows if plan.accepts(row.fields))
 
     def matcher(self, where: Where | None) -> Callable[[Mapping[str, Value]], bool]:
-        """Return a function that tells whether a record's fields match a filter.
+        """Return a function that returns whether a record's fields match a filter.
 
         Raises:
             FieldInvalid: as for `search`.

@@ -70,7 +70,7 @@ class NoteLog:
         return texts
 
     def append(self, head: Head, parts: Sequence[str], facts: Mapping[str, Any]) -> Head:
-        """Add parts after those of `head`, and replace its facts. Returns the new head."""
+        """Add parts after the parts of `head`, and replace its facts. Returns the new head."""
         return self._write(head.first, head.end, parts, facts)
 
     def replace(self, parts: Sequence[str], facts: Mapping[str, Any]) -> Head:

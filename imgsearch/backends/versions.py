@@ -31,7 +31,7 @@ _LONGEST: Final = 56  # characters of a name that a version's name keeps, of 64
 class Versions:
     """The collections behind `name`, each as its own name in the store.
 
-    `current` is searched and written to. `shadow` is being filled; it is "" if there is none.
+    `current` is searched and written to. `shadow` is being filled; it is "" if no collection is.
     `former` collections were current before. `settled` is False until writes that reached the last
     former collection around the switch were carried over.
     """
@@ -303,7 +303,7 @@ def _former_with(store: VectorBackend, versions: Versions, schema: Schema) -> st
 
 
 def _free_name(store: VectorBackend, name: str) -> str:
-    """Return a name for a new version that is no collection's and no alias."""
+    """Return an unused name for a new version: neither a collection nor an alias has it."""
     number = 2
     while True:
         candidate = f"{name[:_LONGEST]}_v{number}"

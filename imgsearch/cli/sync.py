@@ -48,7 +48,7 @@ def sync(
     New files are added, changed files replace their images, renamed files keep theirs, and images
     whose files no longer exist are removed. Unchanged files are not read. Images of other folders
     are kept. A sync that would remove more than 10 images and more than a fifth of a folder's, or
-    that finds a folder empty, missing or unreadable, has to be confirmed: the drive may not be
+    that finds a folder empty, missing or unreadable must be confirmed: the drive may not be
     mounted.
     """
     if watch and dry_run:

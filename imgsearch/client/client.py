@@ -98,7 +98,7 @@ class Client(ServiceJobs, ServiceContents):
         URL; for `url_hosts` and `progress` see `Library.add`.
 
         Raises:
-            SourceError: a folder, glob or list file does not exist, or an object is no image;
+            SourceError: a folder, glob or list file does not exist, or an object is not an image;
                 nothing was sent, unless an iterator yielded the object.
             EncoderError, BackendError: the service failed; images counted as added are stored.
         """

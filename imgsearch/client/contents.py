@@ -247,7 +247,7 @@ class ServiceContents(SearchableImages):
         return Hits((image.hit() for image in images), thumbnail=self._thumbnail_of)
 
     def _thumbnail_of(self, hit: Hit) -> bytes:
-        """Return the thumbnail of a hit for notebooks. The name is no path of this machine."""
+        """Return the thumbnail of a hit for notebooks. The name is not a path of this machine."""
         return self.thumbnail(hit.id, edge=_THUMBNAIL)
 
     @abstractmethod

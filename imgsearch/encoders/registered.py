@@ -70,7 +70,7 @@ def model_name(encoder: object) -> str:
     """Return the name for `encoders.load` of an encoder object, which is kept for that.
 
     Raises:
-        ConfigError: the object is no encoder.
+        ConfigError: the object is not an encoder.
     """
     if isinstance(encoder, Encoder):
         name = getattr(getattr(encoder, "fingerprint", None), "model", "")
@@ -152,7 +152,7 @@ def load(
 
 
 def rows() -> list[Model]:
-    """Return the registered encoders and those of packages, for lists; imports no package."""
+    """Return the rows of own encoders and of packages, for lists; imports no package."""
     packages = plugins.names(plugins.ENCODERS)
     names = [*_factories, *(name for name in packages if name not in _factories)]
     return [

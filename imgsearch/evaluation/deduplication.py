@@ -124,7 +124,7 @@ def _space(
 
 
 class _Kept:
-    """Measures thresholds for the same precision and sample, or returns those of earlier runs.
+    """Measures thresholds for one precision and sample, or returns earlier measurements.
 
     `reused`: the last one is of an earlier run.
     """

@@ -93,7 +93,7 @@ class Verification:
 
     def __init__(self, known: Mapping[tuple[str, str], Comparison] | None = None) -> None:
         self.compared: dict[tuple[str, str], Comparison] = dict(known or {})
-        """The comparisons of readable files: the known ones and those of this run."""
+        """The comparisons of readable files, from earlier runs and from this one."""
         self._counts: Counter[str] = Counter()
         self._unverified: list[Unverified] = []
         self._picture = lru_cache(_CACHED)(_read_picture)

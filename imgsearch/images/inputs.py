@@ -235,7 +235,7 @@ def _is_array(source: Any) -> bool:
 
 
 def _values(source: Any) -> list[Any] | None:
-    """Return the images of an array, or None if it is one image, or is no array."""
+    """Return the images of an array, or None if it is one image or not an array."""
     try:
         array = np.asarray(source)
     except (TypeError, RuntimeError, ValueError):  # such as a tensor on a GPU

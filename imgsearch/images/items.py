@@ -64,7 +64,7 @@ def reference(
     in messages. `classes` are the names of labels that are numbers.
 
     Raises:
-        SourceError: the object is no image.
+        SourceError: the object is not an image.
     """
     if isinstance(item, Mapping):
         of_item = Columns.of(list(item), item, wanted=columns, table=place)
@@ -81,7 +81,7 @@ def pixels(content: Any, place: str) -> Any:
     """Return bytes and Pillow images as they are, and pixels as an array whose shape is an image's.
 
     Raises:
-        SourceError: `content` is no image.
+        SourceError: `content` is not an image.
     """
     if isinstance(content, bytes | bytearray | memoryview | Image.Image):
         return content

@@ -57,7 +57,7 @@ _STARS: Final = re.compile(r"""xmp:Rating(?:\s*=\s*["']|\s*>)\s*(-?\d)\b""")
 def read(
     data: bytes, names: Collection[str] = tuple(FIELDS), *, max_pixels: int = decoder.MAX_PIXELS
 ) -> dict[str, Value]:
-    """Return the facts with these names; {} for bytes that are no image. Unknown ones are left out.
+    """Return the facts of these names, {} if there is no image. Unknown names are skipped.
 
     >>> read(b"P6 2 1 255 123456", ["width", "height"])
     {'width': 2, 'height': 1}

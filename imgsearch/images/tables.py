@@ -34,7 +34,7 @@ Row = Mapping[Any, Any]
 class Columns:
     """The columns of a table: of paths or names, of images, and of labels; None without one.
 
-    They are found as those of list files; see `ListColumns`.
+    They are found like the columns of list files; see `ListColumns`.
     """
 
     path: object

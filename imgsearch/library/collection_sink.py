@@ -281,7 +281,7 @@ def embedded_records(
 
 
 def _record(row: Mapping[str, Any], vector: Vector, file: Candidate) -> Record:
-    """Return a row's record. Fields that the source states win over those of a user's steps."""
+    """Return a row's record. Fields from the source win over fields from a user's steps."""
     label, path = row.get("label"), row["source"]
     own = json.loads(row.get("fields") or "{}")
     fields = {

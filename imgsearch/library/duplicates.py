@@ -239,7 +239,7 @@ class _Comparisons:
 
 
 def _together(others: Sequence[Member], apart: AbstractSet[frozenset[str]]) -> list[Member]:
-    """Return the members in order, without those that are apart from an earlier one."""
+    """Return the members in order, without members that are kept apart from an earlier one."""
     if not apart:
         return list(others)
     chosen: list[Member] = []

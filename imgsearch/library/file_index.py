@@ -31,7 +31,7 @@ _SECOND: Final = 1_000_000_000
 
 
 class FileStat(NamedTuple):
-    """What tells a changed file without reading it; times in nanoseconds."""
+    """The status by which a changed file is recognized without reading it; times in nanoseconds."""
 
     size: int
     modified: int

@@ -73,8 +73,8 @@ class SearchableImages(Closeable):
         None turns downloads off.
 
         Raises:
-            SourceError: a folder, glob or list does not exist, or an object is no image; nothing
-                was added, unless an iterator yielded the object.
+            SourceError: a folder, glob or list does not exist, or an object is not an image;
+                nothing was added, unless an iterator yielded the object.
             EncoderError, BackendError: the encoder or the store failed; images counted as added are
                 stored.
         """
@@ -110,7 +110,7 @@ class SearchableImages(Closeable):
     def facets(self, field: str, *, where: Where | None = None, most: int = 20) -> dict[Value, int]:
         """Return the values of a field with their numbers of images, most frequent first.
 
-        At most `most` values are returned. The items of a list count by themselves, and images with
+        At most `most` values are returned. Each item of a list counts, and images with
         identical bytes count once. All records are read.
 
         Raises:

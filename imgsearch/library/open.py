@@ -52,7 +52,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `url`: ``photos.db`` (an embedded Milvus file), ``milvus://host:19530/database`` or
     ``memory://name``. `token` ("user:password") is for servers that require one.
     `model` ("lite", "classic", "timm:NAME" …), `weights` and `options` name the encoder. `model`
-    may also be an encoder object: an `Encoder`, or see `ImageModel`. It has to be passed again when
+    may also be an encoder object: an `Encoder`, or see `ImageModel`. It must be passed again when
     the collection is opened in another process. An
     existing collection remembers its own; give `weights` only if the file has moved.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"

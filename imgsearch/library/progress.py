@@ -288,7 +288,7 @@ def stored_path(image: Reference) -> str:
 def absolute(file: str | PathLike[str]) -> str:
     """Return a path as stored in records: absolute, without "..", with symbolic links kept.
 
-    A URL is returned as it is.
+    A URL is returned unchanged.
     """
     if sources.is_web_url(fsdecode(file)):
         return fsdecode(file)

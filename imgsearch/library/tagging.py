@@ -86,7 +86,7 @@ def checked_labels(labels: Iterable[str]) -> list[str]:
     """Return the labels without blanks around them, each once. A ";" becomes ",".
 
     Raises:
-        ConfigError: there is no label, or one is no text.
+        ConfigError: the labels are empty, or one is not a text.
     """
     if isinstance(labels, str):
         raise ConfigError(f"labels must be a list of texts, not the text {labels!r}")

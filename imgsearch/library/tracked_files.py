@@ -158,7 +158,7 @@ def drop_paths(
     """Take paths from images that no longer have them: content → paths.
 
     An image stays with another known path that has its content and is not in `removed`; otherwise
-    it is deleted. Returns the deleted images, and those that stay with another path.
+    it is deleted. Returns the deleted images, and the images that stay with another path.
     """
     deleted: list[str] = []
     moved: dict[str, str] = {}

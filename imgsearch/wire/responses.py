@@ -204,7 +204,7 @@ class Facet(ResponseBody):
 
 
 class Facets(ResponseBody):
-    """The values of a field, most frequent first. The items of a list count by themselves."""
+    """The values of a field, most frequent first. Each item of a list counts."""
 
     field: str = Field(examples=["tags"])
     values: list[Facet]

@@ -26,7 +26,7 @@ class ImageLoad(Operator):
 
         Raises:
             SourceError: the source does not exist, or is not a list.
-            FieldInvalid: a cell of a list is no value of its field's type.
+            FieldInvalid: a cell of a list is not a value of its field's type.
         """
         for reference in references(source, columns=ListColumns(fields=self._fields)):
             if not self._labels:

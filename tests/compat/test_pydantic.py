@@ -1,4 +1,4 @@
-"""Towhee's runtime with our pydantic does what it does with the real one."""
+"""Towhee's runtime behaves with our pydantic as with the real one."""
 
 import builtins
 import importlib.util

@@ -53,7 +53,7 @@ class _Finder(MetaPathFinder):
         """Hide pandas from milvus-lite, and from pyarrow until the program imports pandas.
 
         At each conversion of a list, pyarrow's C++ part imports pandas. It works without, for
-        objects that are none of pandas'. The Python part, `pyarrow_shim`, looks for pandas once,
+        objects that are not of pandas. The Python part, `pyarrow_shim`, looks for pandas once,
         and again if `pd` is read. It has to look now, because later it would hold its lock.
         """
         self._thread.hidden = True

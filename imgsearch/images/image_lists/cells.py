@@ -79,7 +79,7 @@ def _decoded(cell: str) -> str:
 
 
 def _is_plain(cell: str) -> bool:
-    """Return whether a cell can be spelled in only one way, so that no file has to be looked up."""
+    """Return whether a cell can be spelled in only one way, so no file is looked up."""
     return cell.isascii() and "\\" not in cell and cell == cell.strip() and not _is_file_url(cell)
 
 

@@ -37,7 +37,7 @@ class ListedImage:
 class ImageList:
     """A list of images in a file.
 
-    `columns` are the names of all columns, `places` the indices of those that are read as path,
+    `columns` are the names of all columns, `places` the indices of the columns of path,
     label and id, and `others` the indices of the other columns by name.
     """
 

@@ -37,7 +37,7 @@ class FieldColumns:
         """Return the fields of a listed image.
 
         Raises:
-            FieldInvalid: a cell is no value of its field's type.
+            FieldInvalid: a cell is not a value of its field's type.
             SourceError: a cell of a csv is not text.
         """
         cells: dict[str, Cell] = {}
