@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -180,7 +181,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector the modules and tests, 7 % of the processor time of the tests."""
-    import hypothesis  # noqa: F401  # it asks the collector for the referrers of trio's objects
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of trio, which registers itself at the first import
+        import hypothesis  # noqa: F401  # it asks the collector for the referrers of trio's objects
 
     gc.freeze()
 
