@@ -8,12 +8,12 @@ from time import monotonic, time_ns
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.upload import Incoming, inside
 from imgsearch.catalog import Entry
-from imgsearch.errors import CollectionNotFound, ConfigError, SyncRefused
+from imgsearch.errors import CollectionNotFound, ConfigError
 from imgsearch.filters import composed
 from imgsearch.images import metadata, sources
 from imgsearch.library.file_index import FileIndex, FileRead, FileStat, read_content
 from imgsearch.library.progress import Progress, Report, SyncReport
-from imgsearch.library.sync import ADVICE, possibly_renamed, removed_paths
+from imgsearch.library.sync import doubtful_files, refuse, removed_paths
 from imgsearch.library.sync_plan import Listing, Plan, below, named, reasons
 from imgsearch.types import Failure
 
@@ -80,8 +80,8 @@ class ArchiveSync:
         why = reasons(listing, before, plan) if options.remove else ()
         if options.dry_run:
             return _report(plan, listing, started, reasons=why, dry_run=True)
-        if why and not options.confirm:
-            raise SyncRefused(f"nothing was changed: {'; '.join(why)}. {ADVICE}", reasons=why)
+        refuse(() if options.confirm else why)
+        known = _known(items, before, index)
         report, entries = self._add([items[place] for place in items if place not in known], known)
         self._index(index, entries)
         places = {entry.place: entry for entry in entries}
@@ -130,18 +130,17 @@ class ArchiveSync:
         index: FileIndex | None,
     ) -> Plan:
         """Return the plan. Files are read if a dry run or the decision to refuse needs it."""
-        plan = Plan.of_references(before, known, removed)
-        unread = [place for place in items if place not in known]
-        if not self.options.dry_run:
-            if not (self.options.remove and reasons(listing, before, plan)):
+        options, plan = self.options, Plan.of_references(before, known, removed)
+        unread = {place: item.place for place, item in items.items() if place not in known}
+        doubtful = list(unread)
+        if not options.dry_run:
+            if options.confirm or not options.remove:
                 return plan
-            if index is not None:
-                paths = {items[place].place: place for place in unread}
-                unread = [paths[path] for path in possibly_renamed(paths, plan, index)]
+            doubtful = doubtful_files(listing, before, plan, unread, index)
         contents = dict(known)
-        for place in unread:
-            path = items[place].place
-            content = _unchanged(path, index) or read_content(path)
+        for place in doubtful:
+            path = unread[place]
+            content = read_content(path) if index is None else index.read(path)
             if content is not None:
                 contents[place] = content
         ordered = {place: contents[place] for place in items if place in contents}
@@ -183,7 +182,7 @@ class ArchiveSync:
     def _index(self, index: FileIndex | None, entries: tuple[Entry, ...]) -> None:
         """Save the contents of the files that were read."""
         index = index or self._file_index()
-        if not entries or index is None:
+        if index is None:
             return
         contents = {entry.place: entry.content for entry in entries}
         for path, stat in self._stats.items():

@@ -47,9 +47,9 @@ def sync(
 
     New files are added, changed files replace their images, renamed files keep theirs, and images
     whose files no longer exist are removed. Unchanged files are not read. Images of other folders
-    are kept. A sync that would remove more than 10 images and more than a fifth of a folder's, or
-    that finds a folder empty, missing or unreadable must be confirmed: the drive may not be
-    mounted.
+    are kept. A sync that would remove or replace more than 10 images and more than a fifth of a
+    folder's, or that finds a folder empty, missing or unreadable must be confirmed: the drive may
+    not be mounted, or another one in its place.
     """
     if watch and dry_run:
         raise click.UsageError("--watch does not go with --dry-run")

@@ -18,8 +18,8 @@ from imgsearch.wire.responses import JobState
 
 _REFUSED: Final = (
     "{}: nothing was changed: the folder has no images, cannot be listed, or more than 10 and 20 % "
-    "of its images would be deleted. Check that the drive is mounted in the service. If the "
-    "folder is right, confirm the sync (confirm=True)."
+    "of its images would be deleted or replaced. Check that the right drive is mounted in the "
+    "service. If the folder is right, confirm the sync (confirm=True)."
 )
 _NAMED: Final = 1_000  # failures in a report; all are counted
 
@@ -78,7 +78,8 @@ class ServiceJobs:
 
         Raises:
             SyncRefused: `confirm` is False, and a folder has no images any more, cannot be listed,
-                or too many of its images would be deleted. Folders before it are synced.
+                or too many of its images would be deleted or replaced. Folders before it are
+                synced.
             SourceError: a folder does not exist, or is outside the roots.
         """
         started = time.monotonic()

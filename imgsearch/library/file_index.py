@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from secrets import token_hex
+from time import time_ns
 from typing import Any, Final, NamedTuple
 
 from imgsearch.backends import Collection, VectorBackend
@@ -108,6 +109,21 @@ class FileIndex:
         if self._by_stat is None:
             self._by_stat = {file.stat: file.content for file in self.files.values() if file.stat}
         return self._by_stat.get(stat) if stat.inode else None  # a renamed folder
+
+    def read(self, path: str) -> str | None:
+        """Return the content id of a file, which is read unless it is unchanged.
+
+        The new status of a file with its known content is noted. Returns None if the file cannot
+        be read.
+        """
+        if (content := self.content(path, FileStat.of(path))) is not None:
+            return content
+        if (file := read_file(path)) is None:
+            return None
+        known = self.files.get(path)
+        if known is not None and known.content == file.content and path not in self.further:
+            self.set(path, file)
+        return file.content
 
     def paths(self, content: str) -> set[str]:
         """Return the paths with a content."""
@@ -290,6 +306,15 @@ def read_content(path: str) -> str | None:
         return sources.content_id(sources.read(path))
     except OSError:
         return None
+
+
+def read_file(path: str) -> FileRead | None:
+    """Return the content id of a file and its status. Returns None if it cannot be read."""
+    now, stat = time_ns(), FileStat.of(path)
+    content = read_content(path)
+    if content is None:
+        return None
+    return FileRead(content, None if stat is None else stat.settled(now))
 
 
 def _parts(rows: Iterable[Sequence[Any]]) -> Iterator[str]:

@@ -11,14 +11,14 @@ from imgsearch.errors import SourceError, SyncRefused
 from imgsearch.images import sources
 from imgsearch.images.references import Reference
 from imgsearch.library.collection_handle import CollectionHandle
-from imgsearch.library.file_index import FileIndex, FileStat, read_content
+from imgsearch.library.file_index import FileIndex, FileStat
 from imgsearch.library.progress import Progress, Report, SyncReport, Tally, absolute
 from imgsearch.library.sync_plan import Listing, Plan, below, named, reasons
 from imgsearch.library.tracked_files import TrackedFiles, drop_paths
 from imgsearch.types import Failure
 
-ADVICE: Final = (
-    "Check that the drive is mounted. If the folder is right, confirm the sync "
+_ADVICE: Final = (
+    "Check that the right drive is mounted. If the folder is right, confirm the sync "
     "(confirm=True, or --yes)."
 )
 
@@ -55,11 +55,7 @@ class FolderSync:
         started, collection = monotonic(), self.handle.current()
         listing = list_folders(folders, self.exclude)
         self._report_ignored(listing)
-        index = FileIndex(self.handle.backend, collection)
-        if collection is not None and not index.complete:
-            index.rebuild(collection)
-        for path in listing.labels:
-            index.adopt(path)
+        index = self._complete_index(listing)
         before = {path: file.content for path, file in index.files.items()}
         for root in listing.missing:
             if not below(root, before):
@@ -70,25 +66,37 @@ class FolderSync:
             after = known | self._read(unread, index)
             plan = Plan.of(before, _ordered(listing, after), removed)
             return self._report(plan, listing, started, before=before, dry_run=True)
-        plan = Plan.of(before, known, removed)
-        if reasons(listing, before, plan):
-            contents = self._read(possibly_renamed(unread, plan, index), index)
-            plan = Plan.of(before, _ordered(listing, known | contents), removed)
-        if (why := reasons(listing, before, plan)) and not confirm:
-            raise SyncRefused(f"nothing was changed: {'; '.join(why)}. {ADVICE}", reasons=why)
+        if not confirm:
+            plan = Plan.of(before, known, removed)
+            paths = {path: path for path in unread}
+            if doubtful := doubtful_files(listing, before, plan, paths, index):
+                contents = self._read(doubtful, index)
+                plan = Plan.of(before, _ordered(listing, known | contents), removed)
+                known, _ = _known(listing, index)
+            refuse(reasons(listing, before, plan))
         self._failed.clear()
         files = TrackedFiles(index, self.handle.exif)
         loaded = self._load(listing, known, files)
         deleted = self._remove(removed_paths(listing, before), index)
+        if collection is not None:
+            index.finish(collection)  # without a load, too
         failed = {path for path in listing.labels if sources.printable(path) in self._failed}
         after = {
             path: index.files[path].content
             for path in listing.labels
             if path in index.files and path not in failed
         }
-        return self._report(
-            Plan.of(before, after, removed), listing, started, loaded=loaded, deleted=deleted
-        )
+        plan = Plan.of(before, after, removed)
+        return self._report(plan, listing, started, loaded=loaded, deleted=deleted)
+
+    def _complete_index(self, listing: Listing) -> FileIndex:
+        collection = self.handle.current()
+        index = FileIndex(self.handle.backend, collection)
+        if collection is not None and not index.complete:
+            index.rebuild(collection)
+        for path in listing.labels:
+            index.adopt(path)
+        return index
 
     def _report_ignored(self, listing: Listing) -> None:
         if self.on_ignored is not None:
@@ -157,8 +165,7 @@ class FolderSync:
         """Return the contents of files. Unreadable files are noted, and left out."""
         contents: dict[str, str] = {}
         for path in paths:
-            content = index.content(path, FileStat.of(path)) or read_content(path)
-            if content is None:
+            if (content := index.read(path)) is None:
                 self._failed.add(sources.printable(path))
             else:
                 contents[path] = content
@@ -197,6 +204,17 @@ class FolderSync:
             reasons=() if before is None else reasons(listing, before, plan),
             notes=() if loaded is None else loaded.notes,
         )
+
+
+def refuse(reasons: tuple[str, ...]) -> None:
+    """Refuse a sync if there are reasons.
+
+    Raises:
+        SyncRefused: there are.
+    """
+    if reasons:
+        text = "; ".join(reasons)
+        raise SyncRefused(f"nothing was changed: {text}. {_ADVICE}", reasons=reasons)
 
 
 def list_folders(folders: Sequence[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> Listing:
@@ -264,13 +282,31 @@ def _is_removed(path: str) -> bool:
     return False
 
 
-def possibly_renamed(unread: Iterable[str], plan: Plan, index: FileIndex) -> list[str]:
-    """Return the unread files that may have the content of a lost file, by their sizes."""
-    stats = [index.files[path].stat for paths in plan.deleted.values() for path in paths]
-    sizes = {known.size for known in stats if known is not None}
-    if sizes and all(known is not None for known in stats):
-        return [path for path in unread if (s := FileStat.of(path)) and s.size in sizes]
-    return list(unread)
+def doubtful_files(
+    listing: Listing,
+    before: Mapping[str, str],
+    plan: Plan,
+    unread: Mapping[str, str],
+    index: FileIndex | None,
+) -> list[str]:
+    """Return the unread files whose contents decide whether a sync must be confirmed.
+
+    These are files of stored images, and files that may have a lost content, by their sizes.
+    `unread` maps stored paths to paths on disk, and the result holds stored paths.
+    """
+    changed = [path for path in unread if path in before]
+    if not reasons(listing, before, plan, changed):
+        return []
+    known = {} if index is None else index.files
+    lost = [*plan.lost_paths, *(unread[path] for path in changed)]
+    sizes = {file.stat.size for path in lost if (file := known.get(path)) and file.stat}
+    if any(path not in known or known[path].stat is None for path in lost):
+        return list(unread)
+    return [
+        name
+        for name, path in unread.items()
+        if name in before or ((stat := FileStat.of(path)) is not None and stat.size in sizes)
+    ]
 
 
 def _ordered(listing: Listing, contents: Mapping[str, str]) -> dict[str, str]:

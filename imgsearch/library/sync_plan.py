@@ -11,7 +11,7 @@ from typing import Final
 from imgsearch.filters import composed
 from imgsearch.images import sources
 
-_FEW: Final = 10  # images that may be removed without confirmation
+_FEW: Final = 10  # images that may be removed or replaced without confirmation
 _SHARE: Final = 0.2  # of the images below a folder
 _NAMED: Final = 1_000  # deleted paths in a report; all are counted
 
@@ -20,7 +20,8 @@ _NAMED: Final = 1_000  # deleted paths in a report; all are counted
 class Plan:
     """The outcome of each file, as counts, and the contents to delete with their paths.
 
-    `renames` maps the new path of each renamed file to an old one.
+    `renames` maps the new path of each renamed file to an old one. `replaced` are the paths of
+    changed files whose former contents no file has any more.
     """
 
     added: int
@@ -28,6 +29,7 @@ class Plan:
     files: int
     renames: Mapping[str, str]
     deleted: Mapping[str, Sequence[str]]
+    replaced: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -55,7 +57,8 @@ class Plan:
             old_paths.pop(content, None)
             lost.pop(content, None)
             stored.add(content)
-        return cls(added, _changed(before, after), len(after), renames, lost)
+        replaced_paths = _replaced(before, after, without=kept)
+        return cls(added, _changed(before, after), len(after), renames, lost, replaced_paths)
 
     @classmethod
     def of_references(
@@ -72,7 +75,8 @@ class Plan:
             else:
                 added += 1
         deleted = {content: paths for content, paths in lost.items() if paths}
-        return cls(added, _changed(before, after), len(after), renames, deleted)
+        replaced = _replaced(before, after)
+        return cls(added, _changed(before, after), len(after), renames, deleted, replaced)
 
     @property
     def unchanged(self) -> int:
@@ -115,10 +119,22 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> int:
     return sum(before.get(path, content) != content for path, content in after.items())
 
 
-def reasons(listing: Listing, before: Mapping[str, str], plan: Plan) -> tuple[str, ...]:
-    """Return why a sync must be confirmed, as sentences. Empty if it needs no confirmation."""
+def _replaced(
+    before: Mapping[str, str], after: Mapping[str, str], *, without: Collection[str] = ()
+) -> list[str]:
+    present = {*after.values(), *without}
+    return [path for path in after if path in before and before[path] not in present]
+
+
+def reasons(
+    listing: Listing, before: Mapping[str, str], plan: Plan, unread: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return why a sync must be confirmed, as sentences. Empty if it needs no confirmation.
+
+    `unread` are stored paths whose files may have other bytes now. They count as replaced.
+    """
     sentences: list[str] = []
-    lost = plan.lost_paths
+    lost, replaced = plan.lost_paths, [*plan.replaced, *unread]
     for folder in listing.unlisted:
         if number := len(below(folder, before)):
             name = sources.printable(folder)
@@ -128,13 +144,22 @@ def reasons(listing: Listing, before: Mapping[str, str], plan: Plan) -> tuple[st
         if not stored or root in listing.unlisted:
             continue
         name, number = sources.printable(root), len(below(root, lost))
+        others = len(below(root, replaced))
         if root in listing.missing:
             sentences.append(f"{name} does not exist, and {stored:,} of its images are stored")
         elif not below(root, listing.labels):
             sentences.append(f"{name} has no images, and {stored:,} of its images are stored")
-        elif number > max(_FEW, _SHARE * stored):
-            sentences.append(f"{number:,} of {stored:,} images below {name} would be removed")
+        elif number + others > max(_FEW, _SHARE * stored):
+            sentences.append(_losses(name, stored, number, others))
     return tuple(sentences)
+
+
+def _losses(folder: str, stored: int, removed: int, replaced: int) -> str:
+    if removed and replaced:
+        both = f"{removed:,} would be removed and {replaced:,} replaced"
+        return f"of {stored:,} images below {folder}, {both}"
+    outcome = "removed" if removed else "replaced"
+    return f"{removed or replaced:,} of {stored:,} images below {folder} would be {outcome}"
 
 
 def below(folder: str, paths: Iterable[str]) -> list[str]:

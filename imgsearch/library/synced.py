@@ -57,7 +57,7 @@ class Synced(ABC):
         Raises:
             SyncRefused: `confirm` is False, and a folder has no images any more, does not exist,
                 cannot be listed, or more than 10 images and more than 20 % of its images would be
-                removed. Nothing was changed.
+                removed or replaced. Nothing was changed.
             SourceError: a path is not a folder, or does not exist and no image below it is stored.
             EncoderError, SchemaMismatch, BackendError: as for `add`.
         """

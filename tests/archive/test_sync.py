@@ -1,5 +1,6 @@
 """Archives in step with folders, by jobs."""
 
+import re
 import shutil
 import time
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from imgsearch.archive import ArchiveSync, CollectionOptions, Jobs, SyncOptions
 from imgsearch.archive import sync as module
 from imgsearch.errors import ConfigError, SourceError, SyncRefused
 from imgsearch.images import sources
+from imgsearch.library import file_index
 from tests.archive.place import archive, jpeg
 from tests.pictures import picture, write
 
@@ -103,6 +105,36 @@ def test_unchanged_files_are_not_read(opened, folder, monkeypatch):
     sync(opened, folder)
     monkeypatch.setattr(sources, "read", lambda *_args, **_options: 1 / 0)
     assert sync(opened, folder) == (0, 0, 0, 0, 3, 0)
+
+
+def test_other_drive_at_the_same_path_is_refused_until_confirmed(opened, folder):
+    files = write(folder, 12, start=3)
+    sync(opened, folder)
+    before = places(opened)
+    for place, file in enumerate(files):
+        file.write_bytes(jpeg(100 + place))
+    why = "12 of 15 images below .* would be replaced"
+    with running(opened) as run:
+        assert (run(folder, sync=True, dry_run=True).changed, places(opened)) == (12, before)
+        job = run(folder, sync=True)
+        assert (job.state, re.search(why, job.error) is not None) == ("failed", True)
+    with pytest.raises(SyncRefused, match=why):
+        sync(opened, folder)
+    assert places(opened) == before
+    assert sync(opened, folder, confirm=True) == (0, 12, 0, 0, 3, 0)
+    assert places(opened) == on_disk(folder)
+
+
+def test_touched_files_are_read_once(opened, folder, monkeypatch):
+    for place in (module, file_index):
+        monkeypatch.setattr(place, "time_ns", lambda: time.time_ns() + 10**10)
+    files = write(folder, 12)
+    sync(opened, folder)
+    for file in files:
+        file.touch()
+    assert sync(opened, folder) == (0, 0, 0, 0, 15, 0)
+    monkeypatch.setattr(sources, "read", lambda *_args, **_options: 1 / 0)
+    assert sync(opened, folder) == (0, 0, 0, 0, 15, 0)
 
 
 def test_uploads_and_other_collections_are_kept(opened, folder):

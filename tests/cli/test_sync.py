@@ -34,6 +34,21 @@ def test_sync_prints_counts_and_refuses_an_empty_folder(run, tmp_path, db, words
     assert report["deleted_paths"][0].endswith("bild-ü 0000.png")
 
 
+def test_sync_refuses_to_replace_many_images(run, tmp_path, db):
+    files = write(tmp_path / "größe", 12)
+    run("sync", "größe", "--db", db, "--model", "classic")
+    for place, file in enumerate(write(tmp_path / "other", 12, start=50)):
+        file.rename(files[place])
+    refused = run("sync", "größe", "--db", db)
+    assert refused.exit_code == 1
+    assert "12 of 12 images below" in refused.stderr
+    assert "größe would be replaced. Check that the right drive is mounted." in refused.stderr
+    searched = run("find", "größe/bild-ü 0000.png", "größe", "--db", db)
+    assert "not updated: nothing was changed: 12 of 12" in searched.stderr
+    confirmed = run("sync", "größe", "--db", db, "--yes", "--json")
+    assert json.loads(confirmed.stdout)["changed"] == 12
+
+
 def test_failures_are_written_to_the_report(run, tmp_path, db):
     write(tmp_path / "a", 1)
     (tmp_path / "a/kaputt.jpg").write_bytes(b"none")

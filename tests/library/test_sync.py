@@ -19,7 +19,7 @@ from imgsearch.backends import memory
 from imgsearch.backends.memory import MemoryCollection
 from imgsearch.errors import BackendError, SourceError, SyncRefused
 from imgsearch.images import sources
-from imgsearch.library import tracked_files
+from imgsearch.library import file_index, tracked_files
 from tests.pictures import picture, write
 from tests.soak import syncs
 from tests.unprivileged import unprivileged
@@ -36,7 +36,8 @@ def library():
 @pytest.fixture
 def later(monkeypatch):
     """Let files be read ten seconds after they were written."""
-    monkeypatch.setattr(tracked_files, "time_ns", lambda: time.time_ns() + 10**10)
+    for module in (tracked_files, file_index):
+        monkeypatch.setattr(module, "time_ns", lambda: time.time_ns() + 10**10)
 
 
 @pytest.fixture
@@ -270,6 +271,45 @@ def test_many_deletions_are_refused_but_many_renames_are_not(library, tmp_path):
     with pytest.raises(SyncRefused, match=r"11 of 15 images below .* would be removed"):
         library.sync(tmp_path)
     assert library.sync(tmp_path, confirm=True).deleted == 11
+
+
+def test_other_drive_at_the_same_path_is_refused_until_confirmed(library, tmp_path):
+    write(tmp_path / "drive", 15)
+    library.sync(tmp_path)
+    before = stored(library)
+    shutil.rmtree(tmp_path / "drive")
+    for place, file in enumerate(sorted(before)[:12]):  # the same names, and three are missing
+        write(tmp_path / "drive", 1, start=100 + place)[0].rename(file)
+    why = "of 15 images below .*, 3 would be removed and 12 replaced"
+    (reason,) = library.sync(tmp_path, dry_run=True).reasons
+    with pytest.raises(SyncRefused, match=why) as caught:
+        library.sync(tmp_path)
+    assert (caught.value.reasons, stored(library)) == ((reason,), before)
+    assert counts(library.sync(tmp_path, confirm=True)) == (0, 12, 0, 3, 0, 0)
+    assert stored(library) == on_disk(tmp_path)
+
+
+def test_renumbered_files_need_no_confirmation(library, tmp_path):
+    files = write(tmp_path, 15)
+    library.sync(tmp_path)
+    for file in reversed(files):
+        file.rename(file.with_name(f"bild-ü {int(file.stem[-4:]) + 1:04d}.png"))
+    write(tmp_path, 1, start=0)[0].write_bytes(
+        write(tmp_path.parent / "x", 1, start=40)[0].read_bytes()
+    )
+    assert counts(library.sync(tmp_path)) == (0, 15, 1, 0, 0, 0)
+    assert stored(library) == on_disk(tmp_path)
+
+
+def test_touched_files_are_read_once(library, tmp_path, later, reads):
+    files = write(tmp_path, 15)
+    library.sync(tmp_path)
+    for file in files:
+        file.touch()
+    for wanted in (15, 0):
+        reads.clear()
+        assert counts(library.sync(tmp_path)) == (0, 0, 0, 0, 15, 0)
+        assert len(reads) == wanted
 
 
 def test_files_below_an_unreadable_folder_are_kept_even_if_confirmed(library, tmp_path):

@@ -66,6 +66,28 @@ def test_more_than_ten_images_and_a_fifth_must_be_confirmed():
     assert why(100, 21) == ("21 of 100 images below /fotos would be removed",)
 
 
+def test_replaced_images_count_like_removed_ones():
+    before = {f"/fotos/{place}": str(place) for place in range(20)}
+    listing = Listing(["/fotos"], dict.fromkeys(before))
+
+    def why(after, removed=(), unread=()):
+        plan = Plan.of(before, before | after, removed)
+        assert Plan.of_references(before, before | after, removed).replaced == plan.replaced
+        return reasons(listing, before, plan, unread)
+
+    other = {f"/fotos/{place}": f"other {place}" for place in range(11)}
+    assert why(dict(list(other.items())[:10])) == ()
+    assert why(other) == ("11 of 20 images below /fotos would be replaced",)
+    assert why({}, unread=other) == ("11 of 20 images below /fotos would be replaced",)
+    # the contents exist at other paths
+    assert why({f"/fotos/{place}": str(19 - place) for place in range(20)}) == ()
+    assert why(other | {f"/fotos/new/{place}": str(place) for place in range(11)}) == ()
+    before |= {"/fotos/20": "20"}
+    assert why(dict(list(other.items())[:10]) | {"/fotos/20": "19"}) == (
+        "11 of 21 images below /fotos would be replaced",
+    )
+
+
 def test_empty_missing_and_unlisted_folders_must_be_confirmed():
     assert why(1, 1) == ("/fotos has no images, and 1 of its images are stored",)
     assert why(3, 3, labels={"/other/1.jpg": None})[0].startswith("/fotos has no images")

@@ -157,6 +157,13 @@ def test_sync_is_refused_and_confirmed(service, empty):
     assert client.count() == 2
     assert client.add_folder(str(folder), sync=True, confirm=True).wait().deleted == 2
     assert client.count() == 0
+    files = write(folder / "b", 11)
+    client.sync(folder)
+    for place, file in enumerate(write(folder / "c", 11, start=50)):
+        file.rename(files[place])  # as another drive at the same path
+    with pytest.raises(SyncRefused, match=f"{empty}: nothing was changed"):
+        client.sync(folder)
+    assert client.sync(folder, confirm=True).changed == 11
     client.close()
     wrong = {"folder": str(folder), "confirm": True}
     assert service.http.post("/v1/jobs", json=wrong).status_code == 422
