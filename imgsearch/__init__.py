@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from imgsearch.encoders import models as models
     from imgsearch.encoders.registered import register_encoder as register_encoder
     from imgsearch.evaluation.evaluator import evaluate as evaluate
+    from imgsearch.evaluation.image_comparison import compare_images as compare_images
     from imgsearch.evaluation.model_comparison import compare_models as compare_models
     from imgsearch.filters import Field as Field
     from imgsearch.library.hits import Hits as Hits
@@ -69,6 +70,7 @@ _HOMES = {
     "Record": "types",
     "Report": "library.progress",
     "SyncReport": "library.progress",
+    "compare_images": "evaluation.image_comparison",
     "compare_models": "evaluation.model_comparison",
     "connect": "backends",
     "contact_sheet": "report.contact_sheet",
@@ -103,6 +105,7 @@ __all__ = [
     "Report",
     "SyncReport",
     "__version__",
+    "compare_images",
     "compare_models",
     "connect",
     "contact_sheet",

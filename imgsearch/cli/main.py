@@ -17,6 +17,7 @@ from imgsearch.errors import ImgSearchError
 _COMMANDS = {
     "add": "library",
     "calibrate": "calibrate",
+    "compare": "compare",
     "copy": "copy",
     "data": "data",
     "dedup": "dedup",

@@ -118,7 +118,7 @@ class Bars:
         self._bars.update(self._tasks[stage], completed=done, total=total, counts=counts)
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write a result file atomically.
 
     Raises:
@@ -126,7 +126,7 @@ def write(path: Path, text: str) -> None:
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
         part.replace(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error

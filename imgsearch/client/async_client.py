@@ -58,6 +58,7 @@ class AsyncClient:
     search_many = _awaited(Client.search_many)
     search_many_with = _awaited(Client.search_many_with)
     more_like = _awaited(Client.more_like)
+    compare = _awaited(Client.compare)
     facets = _awaited(Client.facets)
     get = _awaited(Client.get)
     update = _awaited(Client.update)

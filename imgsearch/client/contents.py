@@ -96,6 +96,21 @@ class ServiceContents(SearchableImages):
         """Search like `search`, with all options in one object."""
         return self._search(search_body.request_body(query, options, collection=self.name))
 
+    def compare(self, one: Example, other: Example) -> responses.Comparison:
+        """Compare two images with the collection's encoder, and by their pixels.
+
+        An image is a path, encoded bytes, a Pillow image or pixels. `difference` of the result is
+        None; `imgsearch.compare_images` compares on this computer, with pictures.
+
+        Raises:
+            SourceError, ImageError: an image cannot be read.
+        """
+        files = [("file", ("image", search_body.compared(image))) for image in (one, other)]
+        form = {"collection": self.name}
+        return self._connection.json(
+            responses.Comparison, "POST", "/v1/compare", repeat=True, files=files, data=form
+        )
+
     def more_like(
         self,
         id_: str,

@@ -55,6 +55,11 @@ def similar_query(id_: str, options: SearchOptions, *, collection: str) -> dict[
     return to_json(SearchQuery, **_parameters(options, collection), id=id_)
 
 
+def compared(image: Example) -> bytes:
+    """Return an image to compare as file bytes. Raises the errors of `request_body`."""
+    return _bytes(Query.image(image).terms[0])
+
+
 def batches(queries: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Split searches into lists that fit into one request each."""
     parts: list[list[dict[str, Any]]] = []

@@ -15,7 +15,7 @@ from typing_extensions import override
 from imgsearch import __version__
 from imgsearch.archive import Archive, Jobs
 from imgsearch.archive.access import Keys
-from imgsearch.service import collections, docs, health, images, problems, search
+from imgsearch.service import collections, comparison, docs, health, images, problems, search
 from imgsearch.service import jobs as loads
 from imgsearch.service.headers import Headers
 from imgsearch.service.limits import BodyLimit, Deadline, Limits
@@ -49,6 +49,7 @@ _PROBLEM: dict[str, Any] = {
 _BODIES: Any = (
     requests.SearchQuery,
     requests.Batch,
+    requests.CompareRequest,
     requests.Ids,
     requests.Change,
     requests.JobRequest,
@@ -132,7 +133,7 @@ def create_app(
         metrics=metrics,
         urls=urls,
     )
-    for part in (images, search, loads, collections, health):
+    for part in (images, search, comparison, loads, collections, health):
         app.include_router(part.router)
     docs.install(app)
     problems.install(app)

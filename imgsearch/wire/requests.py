@@ -242,6 +242,38 @@ class Batch(RequestBody):
     queries: list[SearchQuery] = Field(min_length=1, max_length=MAX_QUERIES)
 
 
+class ComparedImage(RequestBody):
+    """An image to compare: the id of a stored image, or an image in base64."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"oneOf": one_of("id", "image")})
+    id: Id | None = None
+    image: str | None = Field(None, description="the image file in base64")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.id is None) == (self.image is None):
+            raise ValueError("exactly one of id and image is required")
+        return self
+
+
+class CompareOptions(RequestBody):
+    """The options of a comparison; the collection's encoder makes the embeddings."""
+
+    collection: CollectionName = "images"
+    difference: bool = Field(default=False, description="return the difference as a PNG file")
+
+
+class CompareRequest(CompareOptions):
+    """A comparison of two images."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"one": {"id": CAT}, "other": {"id": CAT}}]},
+    )
+    one: ComparedImage
+    other: ComparedImage
+
+
 _Column = Annotated[str, StringConstraints(min_length=1, max_length=1_000)] | None
 
 

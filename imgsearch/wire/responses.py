@@ -176,6 +176,25 @@ class BatchHits(ResponseBody):
     results: list[Hits | Problem]
 
 
+class Comparison(ResponseBody):
+    """A comparison of two images: `score` compares embeddings, `verdict` pixels.
+
+    `score` is a cosine, and `distance` is 1 - `score`. `threshold` is the measured lowest score of
+    near-duplicates, if there is one, and `near` says whether `score` reaches it. `correlation` and
+    `overlap` describe the best alignment of the second image on the first.
+    """
+
+    score: float = Field(examples=[0.93])
+    distance: float = Field(examples=[0.07])
+    verdict: str = _one_of("same", "different", "unclear")
+    reason: str = ""
+    threshold: float | None = None
+    near: bool | None = None
+    correlation: float = 0.0
+    overlap: float = Field(0.0, description="share of the first image that the second covers")
+    difference: str | None = Field(None, description="PNG file in base64, black where they agree")
+
+
 class ImageCounts(ResponseBody):
     """The number of images and vectors; images with identical content share a vector."""
 
