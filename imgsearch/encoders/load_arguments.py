@@ -1,6 +1,5 @@
 """Checks the arguments of `imgsearch.encoders.load`, and resolves them to a plan and files."""
 
-import contextlib
 import difflib
 import os
 from collections.abc import Mapping
@@ -8,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from imgsearch.distribution import is_installed
 from imgsearch.encoders import registry
 from imgsearch.encoders.recipe import Plan
 from imgsearch.encoders.weights import cache, hub
 from imgsearch.encoders.weights.files import Options, locate, plain_options
 from imgsearch.errors import (
     ConfigError,
-    EncoderError,
     EncoderRemoved,
     ModelNotFound,
     WeightsNotFound,
@@ -144,12 +141,9 @@ def _locate_weights(plan: Plan, weights: object) -> Path:
 
 def _describe_unknown(model: str) -> str:
     """Return the error text for an unknown model, with similar names, including timm's."""
-    known: list[str] = []
-    if model and is_installed("timm"):
-        from imgsearch.encoders.timm.encoder import names
+    from imgsearch.encoders.timm.architectures import architectures
 
-        with contextlib.suppress(EncoderError):  # torch and timm do not fit together
-            known = [f"{TIMM}{name}" for name in names()]
+    known = [f"{TIMM}{name}" for name in sorted(architectures())] if model else []
     bare = f"{TIMM}{model.rpartition(':')[2]}"
     near = [bare] if bare in known else []
     near = near or difflib.get_close_matches(model, registry.described())

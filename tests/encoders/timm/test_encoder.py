@@ -27,6 +27,7 @@ from tests.pictures import picture
 if any(importlib.util.find_spec(name) is None for name in ("torch", "timm", "safetensors")):
     pytest.skip("timm's models need the extra torch", allow_module_level=True)
 
+from imgsearch.encoders.timm.architectures import architectures
 from imgsearch.encoders.timm.encoder import TimmEncoder, names
 from imgsearch.encoders.torch.imports import frameworks
 
@@ -342,6 +343,10 @@ def test_unknown_model_error_suggests_similar_names():
         with pytest.raises(ModelNotFound):
             TimmEncoder(name)
     assert "mobilenetv2_100" in names("mobilenetv2*")
+
+
+def test_names_read_without_importing_timm_are_timms():
+    assert architectures() == set(names())
 
 
 def test_loading_a_weights_file_opens_no_connection(save, monkeypatch):
