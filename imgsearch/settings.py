@@ -1,4 +1,6 @@
-"""Settings from environment variables, including secrets. No other module reads the environment.
+"""Settings from environment variables and the config file, including secrets.
+
+No other module reads the environment.
 
 The CLI, the service and the page read settings and pass them down. `encoders.load` also reads
 them, for the cache folder and offline mode, because Towhee builds operators from plain values; and
@@ -13,6 +15,7 @@ from os import environ, pathsep  # noqa: TID251 - only this module reads the env
 from pathlib import Path
 from typing import Final, Self
 
+from imgsearch import config_file
 from imgsearch.errors import ConfigError
 
 DEFAULT_STORE: Final = "photos.db"
@@ -44,6 +47,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_ROOTS": "folders that the service may add from, in PATH's format; none by default",
     "IMGSEARCH_API_KEY": "API key that `imgsearch.Client` sends to a service",
     "IMGSEARCH_OFFLINE": "1 disables all downloads: only files on disk are used",
+    "IMGSEARCH_CONFIG": "the config file; ~/.config/imgsearch/imgsearch.toml by default",
+    "IMGSEARCH_PROFILE": "the profile of the config file; by default its own choice",
 }
 
 
@@ -68,13 +73,16 @@ class Settings:
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str] = environ) -> Self:
-        """Read the variables in `VARIABLES`. An empty variable counts as unset.
+        """Read the variables in `VARIABLES`; `config_file` completes them.
+
+        An empty variable counts as unset.
 
         Raises:
+            ConfigError: the config file is invalid.
             ConfigError: IMGSEARCH_OFFLINE is not a boolean, IMGSEARCH_TIMEOUT is not a positive
                 number, or a folder begins with ``~`` and the user is unknown.
         """
-        get = {name: value for name, value in variables.items() if value}.get
+        get = config_file.variables_of(variables, VARIABLES).get
         try:
             timeout = float(get("IMGSEARCH_TIMEOUT", str(TIMEOUT)))
         except ValueError:

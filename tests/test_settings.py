@@ -100,7 +100,7 @@ NUMBERS = {"IMGSEARCH_TIMEOUT": "3", "IMGSEARCH_OFFLINE": "1"}
 def test_every_variable_changes_one_setting():
     default = Settings.from_environment({})
     changed = []
-    for variable in VARIABLES:
+    for variable in VARIABLES.keys() - {"IMGSEARCH_CONFIG", "IMGSEARCH_PROFILE"}:
         settings = Settings.from_environment({variable: NUMBERS.get(variable, "/größe")})
         changed += [
             field.name
