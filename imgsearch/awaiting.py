@@ -37,8 +37,9 @@ def in_thread(
     return call
 
 
-async def iterated(items: Iterator[R]) -> AsyncIterator[R]:
-    """Yield the items of an iterator, which is read in threads."""
+async def iterated(begin: Callable[[], Iterator[R]]) -> AsyncIterator[R]:
+    """Yield the items of the iterator that `begin` returns, which is called and read in threads."""
+    items = await asyncio.to_thread(begin)
     while part := await asyncio.to_thread(lambda: list(islice(items, _BATCH))):
         for item in part:
             yield item

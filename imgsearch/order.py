@@ -1,6 +1,6 @@
 """Sort orders of hits and records: the name of a field, after "-" for descending."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
@@ -79,13 +79,18 @@ class Order:
             return
         names.update(declared())
         if self.field not in names:
-            raise ConfigError(
-                f"cannot sort by {self.field!r}: no image has this field. Fields: "
-                f"{', '.join(sorted(names))}{did_you_mean(self.field, names)}"
-            )
+            raise unknown_field_error(self.field, names)
 
     def _value(self, item: Any, fields_of: Callable[[Any], Mapping[str, Any]] | None) -> Any:
         fields = item.fields if fields_of is None else fields_of(item)
         if self.field in fields:
             return fields[self.field]
         return getattr(item, self.field, None) if self.field in _ATTRIBUTES else None
+
+
+def unknown_field_error(field: str, names: Collection[str]) -> ConfigError:
+    """Return the error for a sort order by a field that is not in `names`."""
+    return ConfigError(
+        f"cannot sort by {field!r}: no image has this field. Fields: "
+        f"{', '.join(sorted(names))}{did_you_mean(field, names)}"
+    )

@@ -24,6 +24,7 @@ from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, State
 from imgsearch.errors import ConfigError
 from imgsearch.images import MAX_PIXELS
 from imgsearch.library.collection_options import CollectionOptions
+from imgsearch.order import Order as SortOrder
 from imgsearch.settings import TIMEOUT
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = [
     "Order",
     "Original",
     "Repaired",
+    "SortOrder",
     "State",
     "SyncOptions",
     "migration_of",

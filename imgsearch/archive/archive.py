@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from imgsearch.archive import upload
 from imgsearch.archive.addition import Addition
+from imgsearch.archive.contents import ArchiveContents
 from imgsearch.archive.deletion import Deleter
 from imgsearch.archive.libraries import WORTH_AN_INDEX, Libraries
 from imgsearch.archive.originals import Originals
@@ -26,10 +27,9 @@ from imgsearch.archive.search import Searcher
 from imgsearch.archive.upload import Incoming, checked_fields
 from imgsearch.archive.writer import Writer
 from imgsearch.backends import StoreOptions
-from imgsearch.catalog import Catalog, Entry, Page
+from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import CollectionNotFound, ConfigError, ImgSearchError
-from imgsearch.fields import FieldType
-from imgsearch.filters import Where, composed
+from imgsearch.filters import composed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.list_files import ANY_COLUMNS
@@ -38,14 +38,13 @@ from imgsearch.library.library import Library
 from imgsearch.library.progress import Progress, Tally
 from imgsearch.objects import ObjectStore
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
-from imgsearch.types import Closeable, Failure, Value, Vector
-from imgsearch.wire.responses import CollectionInfo, ImageCounts
+from imgsearch.types import Failure, Value, Vector
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
 
 
-class Archive(Closeable):
+class Archive(ArchiveContents):
     """Images in several collections: originals, catalog and vectors. Thread-safe.
 
     `store` is the vector store, and `creation` the encoder, index and metric of new collections.
@@ -97,38 +96,6 @@ class Archive(Closeable):
     def default(self) -> Library | None:
         """Return the library of "images" or another usable collection. Returns None without one."""
         return self._libraries.default()
-
-    def existing(self, collection: str) -> Library:
-        """Return the library of an existing collection.
-
-        Raises:
-            CollectionNotFound: the collection does not exist.
-            SchemaMismatch: another program created the collection, or it has no fingerprint.
-        """
-        return self._libraries.existing(collection)
-
-    def facets(
-        self, collection: str, field: str, *, where: Where | None = None, most: int = 20
-    ) -> dict[Value, int]:
-        """Return the values of a field with their numbers of contents; see `Library.facets`.
-
-        Raises:
-            CollectionNotFound: the collection does not exist.
-            FieldInvalid: `where` is invalid.
-        """
-        return self.existing(collection).facets(field, where=where, most=most)
-
-    def field_types(self, collection: str) -> Mapping[str, FieldType]:
-        """Return the types of the declared fields of a collection, which may not exist yet.
-
-        Raises: as for `library`.
-        """
-        with self._libraries.using(collection) as library:
-            return library.fields
-
-    def collections(self) -> list[CollectionInfo]:
-        """Return the size and schema of each collection that imgsearch created, sorted by name."""
-        return [self._info(name) for name in self._libraries.names()]
 
     def add(
         self,
@@ -230,18 +197,6 @@ class Archive(Closeable):
         """
         return self._searcher.vector(self.entry(id_))
 
-    def entry(self, id_: str) -> Entry:
-        """Return an image's catalog entry.
-
-        Raises:
-            ImageNotFound: no image has this id.
-        """
-        return self.catalog.get(id_)
-
-    def entries(self, collection: str | None = None, **options: Any) -> Page:
-        """Return a page of images; see `Catalog.page`."""
-        return self.catalog.page(collection, **options)
-
     def update(
         self,
         id_: str,
@@ -271,14 +226,6 @@ class Archive(Closeable):
         if label is not None or fields is not None:
             write_values(self.library(entry.collection), self.catalog, entry, former)
         return entry
-
-    def count(self, collection: str = "images") -> ImageCounts:
-        """Return the number of ready images and of vectors in a collection."""
-        images = self.catalog.count(collection, state="ready")
-        try:
-            return ImageCounts(images=images, vectors=self.existing(collection).count())
-        except CollectionNotFound:
-            return ImageCounts(images=images, vectors=0)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete images and return how many existed. Files that stayed in their folders are kept.
@@ -346,19 +293,6 @@ class Archive(Closeable):
 
     def __repr__(self) -> str:
         return f"<Archive {self.url}>"
-
-    def _info(self, name: str) -> CollectionInfo:
-        counts, schema = self.count(name), self.library(name).collection.schema
-        return CollectionInfo(
-            name=name,
-            images=counts.images,
-            vectors=counts.vectors,
-            model=schema.encoder.model if schema.encoder else "",
-            dim=schema.dim,
-            metric=schema.metric,
-            index=str(schema.index),
-            fields=dict(schema.fields),
-        )
 
 
 def _state(check: Callable[[], object]) -> str:

@@ -3,6 +3,7 @@
 from imgsearch.catalog.entry import (
     MAX_LABEL,
     MAX_NAME,
+    ORDERS,
     Deletion,
     Entry,
     Order,
@@ -26,6 +27,7 @@ except ModuleNotFoundError as error:
 __all__ = [
     "MAX_LABEL",
     "MAX_NAME",
+    "ORDERS",
     "Catalog",
     "Deletion",
     "Entry",

@@ -1,6 +1,7 @@
 """The catalog: image metadata, jobs and API keys."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -13,7 +14,6 @@ from imgsearch.catalog.database import Database
 from imgsearch.catalog.entry import (
     Deletion,
     Entry,
-    Order,
     Page,
     Place,
     State,
@@ -35,6 +35,7 @@ from imgsearch.catalog.job import (
 )
 from imgsearch.catalog.keys import KeyRow, check_key
 from imgsearch.filters import Filter
+from imgsearch.order import Order as SortOrder
 from imgsearch.types import Closeable, Failure, Value
 
 
@@ -151,8 +152,9 @@ class Catalog(Closeable):
         *,
         limit: int = 50,
         after: str | None = None,
-        order: Order = "created",
+        order: str = "created",
         descending: bool = False,
+        declared: Collection[str] = (),
         state: State | None = None,
         label: str | None = None,
         text: str | None = None,
@@ -164,17 +166,19 @@ class Catalog(Closeable):
     ) -> Page:
         """Return at most `limit` entries, from the start or after the cursor `after`.
 
-        Entries are sorted by `order`, then by id. `text` is a substring of the name,
-        case-insensitive. `created_after` is inclusive, `created_before` is exclusive. `where`
-        filters on the user's fields, and on label, name, path, size, width, height, format, source
-        and created (ISO 8601); it reads all entries that the other filters accept.
+        Entries are sorted by `order`, then by id: "created", "name", "size", "label", or a field.
+        A field's missing values are last, and all entries are read. `declared` are names of fields
+        that no entry needs to have. `text` is a substring of the name, case-insensitive.
+        `created_after` is inclusive, `created_before` is exclusive. `where` filters on the user's
+        fields, and on label, name, path, size, width, height, format, source and created (ISO
+        8601); it reads all entries that the other filters accept.
 
         Raises:
             ConfigError: `limit` is not in 1 to 1,000; `order` or `state` is unknown; a time has no
                 time zone; or `after` is damaged or belongs to another order.
         """
         pages.check_limit(limit)
-        pages.check_order(order)
+        by = replace(SortOrder.parse(order), descending=descending)
         filters = pages.Filters(
             collection=collection,
             state=state,
@@ -191,8 +195,8 @@ class Catalog(Closeable):
             where=where,
             limit=limit,
             after=after,
-            order=order,
-            descending=descending,
+            order=by,
+            declared=declared,
         )
         return self._database.read(work)
 
@@ -204,6 +208,11 @@ class Catalog(Closeable):
         """
         filters = pages.Filters(collection=collection, state=state)
         return self._database.read(partial(pages.count, filters=filters))
+
+    def count_matching(self, collection: str, where: Filter) -> tuple[int, int]:
+        """Return the numbers of "ready" entries that match a filter, and of their contents."""
+        filters = pages.Filters(collection=collection, state="ready")
+        return self._database.read(partial(pages.count_matching, filters=filters, where=where))
 
     def contents(self, collection: str | None = None) -> int:
         """Return the number of distinct content hashes."""

@@ -11,13 +11,14 @@ from imgsearch.catalog.entry import MAX_INTEGER, check_text, check_time
 from imgsearch.errors import ConfigError
 
 _CHECKSUM: Final = 6  # bytes; detects damage only, because a forged cursor is harmless
-_DAMAGED: Final = "the cursor is damaged. Start the listing again."
+DAMAGED: Final = "the cursor is damaged. Start the listing again."
+"""The message about a cursor that was changed or cut off."""
 
 
 def encode(listing: str, *values: str | int | datetime) -> str:
     """Return a URL-safe cursor that points after the item with these sort values."""
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
-    payload = json.dumps([listing, *plain]).encode()
+    payload = json.dumps([listing, *plain], ensure_ascii=False).encode("utf-8", "surrogatepass")
     signed = _checksum(payload) + payload
     return base64.urlsafe_b64encode(signed).decode().rstrip("=")
 
@@ -34,7 +35,7 @@ def decode(cursor: str, form: Sequence[str | type]) -> list[Any]:
     try:
         return [_value(value, kind) for value, kind in zip(values, form[1:], strict=True)]
     except (TypeError, ValueError) as error:  # the cursor is forged
-        raise ConfigError(_DAMAGED) from error
+        raise ConfigError(DAMAGED) from error
 
 
 def _payload(cursor: str) -> list[Any]:
@@ -43,10 +44,10 @@ def _payload(cursor: str) -> list[Any]:
         signed = base64.b64decode(padded, altchars=b"-_", validate=True)
         values = json.loads(signed[_CHECKSUM:])
     except (ValueError, RecursionError) as error:
-        raise ConfigError(_DAMAGED) from error
+        raise ConfigError(DAMAGED) from error
     intact = _checksum(signed[_CHECKSUM:]) == signed[:_CHECKSUM]
     if not (intact and isinstance(values, list) and values):
-        raise ConfigError(_DAMAGED)
+        raise ConfigError(DAMAGED)
     return values
 
 

@@ -15,6 +15,8 @@ from imgsearch.types import Value, check_name
 State: TypeAlias = Literal["pending", "ready", "failed", "deleting"]
 Order: TypeAlias = Literal["created", "name", "size", "label"]
 STATES: Final[tuple[str, ...]] = get_args(State)
+ORDERS: Final[tuple[str, ...]] = get_args(Order)
+"""The columns that listings are sorted by in the database; other orders are fields."""
 MAX_NAME: Final = 512  # characters; fits an InnoDB index key together with collection and id
 MAX_LABEL: Final = 512
 MAX_INTEGER: Final = 2**63 - 1

@@ -3,25 +3,26 @@
 So new entries do not repeat or hide others, and page 1,000 is as fast as page 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from imgsearch.catalog.cursor import decode, encode
-from imgsearch.catalog.entries import COLUMNS, entry_of, folded
-from imgsearch.catalog.entry import STATES, Entry, Order, Page, State, check_text, check_time
+from imgsearch.catalog.entries import COLUMNS, folded
+from imgsearch.catalog.entry import ORDERS, STATES, Page, State, check_text, check_time
+from imgsearch.catalog.entry_filter import matching
+from imgsearch.catalog.field_order import page_by_field
 from imgsearch.catalog.tables import ENTRIES
 from imgsearch.errors import ConfigError
-from imgsearch.filters import Filter, forms, in_any_form, matches_sparse
-from imgsearch.types import Value
+from imgsearch.filters import Filter, forms
+from imgsearch.order import Order
 
 MAX_LIMIT: Final = 1000
-_ROWS: Final = 1_000  # rows read at once
 _KINDS: Final = {"created": datetime, "name": str, "size": int, "label": str}
 
 
@@ -78,6 +79,16 @@ def count(connection: Connection, filters: Filters) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
+def count_matching(connection: Connection, filters: Filters, where: Filter) -> tuple[int, int]:
+    """See `Catalog.count_matching`."""
+    whole = sa.select(*COLUMNS).where(*filters.conditions())
+    images, contents = 0, set[str]()
+    for entry in matching(connection, whole, where):
+        images += 1
+        contents.add(entry.content)
+    return images, len(contents)
+
+
 def contents(connection: Connection, collection: str | None) -> int:
     """See `Catalog.contents`."""
     statement = sa.select(sa.func.count(ENTRIES.c.content.distinct()))
@@ -110,16 +121,6 @@ def check_limit(limit: int) -> None:
         raise ConfigError(f"limit {limit} is out of range. Use 1 to {MAX_LIMIT:,}.")
 
 
-def check_order(order: str) -> None:
-    """Check that a sort order is known.
-
-    Raises:
-        ConfigError: the order is unknown.
-    """
-    if order not in _KINDS:
-        raise ConfigError(f"order {order!r} is unknown. Use one of {', '.join(_KINDS)}.")
-
-
 def page(
     connection: Connection,
     filters: Filters,
@@ -127,54 +128,33 @@ def page(
     limit: int,
     after: str | None,
     order: Order,
-    descending: bool,
     where: Filter | None = None,
+    declared: Collection[str] = (),
 ) -> Page:
     """See `Catalog.page`."""
-    column, id_ = ENTRIES.c[order], ENTRIES.c.id
-    listing = _listing(order, descending=descending)
-    statement = sa.select(*COLUMNS).where(*filters.conditions())
+    whole = sa.select(*COLUMNS).where(*filters.conditions())
+    if order.field not in ORDERS:
+        return page_by_field(
+            connection, whole, order, limit=limit, after=after, where=where, declared=declared
+        )
+    column, id_ = ENTRIES.c[order.field], ENTRIES.c.id
+    listing = f"{order.field} {'down' if order.descending else 'up'}"
+    statement = whole
     if after is not None:
-        value, last = decode(after, (listing, _KINDS[order], str))
-        if descending:
+        value, last = decode(after, (listing, _KINDS[order.field], str))
+        if order.descending:
             statement = statement.where(column <= value, (column < value) | (id_ < last))
         else:
             statement = statement.where(column >= value, (column > value) | (id_ > last))
-    ordering = [key.desc() if descending else key.asc() for key in (column, id_)]
+    ordering = [key.desc() if order.descending else key.asc() for key in (column, id_)]
+    statement = statement.order_by(*ordering)
     if where is None:
-        rows = connection.execute(statement.order_by(*ordering).limit(limit + 1)).all()
-        matching, total = [entry_of(row) for row in rows], count(connection, filters)
-    else:
-        matching = list(
-            islice(_matching(connection, statement.order_by(*ordering), where), limit + 1)
-        )
-        whole = sa.select(*COLUMNS).where(*filters.conditions())
-        total = sum(1 for _ in _matching(connection, whole, where))
-    entries = matching[:limit]
+        statement = statement.limit(limit + 1)
+    entries = list(islice(matching(connection, statement, where), limit + 1))
     cursor = None
-    if len(matching) > limit:
-        cursor = encode(listing, getattr(entries[-1], order), entries[-1].id)
-    return Page(entries, total, cursor)
-
-
-def _matching(connection: Connection, statement: sa.Select[Any], where: Filter) -> Iterator[Entry]:
-    """Yield the entries that match a filter, which is compared here, row by row."""
-    condition = in_any_form(where)
-    with connection.execution_options(yield_per=_ROWS).execute(statement) as rows:
-        for row in rows:
-            entry = entry_of(row)
-            if matches_sparse(condition, _values(entry)):
-                yield entry
-
-
-def _values(entry: Entry) -> dict[str, Value]:
-    """Return the values that filters compare: the user's fields, and the values of the entry."""
-    names = ("label", "name", "size", "width", "height", "format", "source")
-    own: dict[str, Value] = {name: getattr(entry, name) for name in names}
-    times = {"created": entry.created.isoformat()}
-    return {**entry.fields, **own, **times, "path": entry.place or entry.name}
-
-
-def _listing(order: Order, *, descending: bool) -> str:
-    """Return the listing's name for cursors, which differs for each sort order."""
-    return f"{order} down" if descending else f"{order} up"
+    if len(entries) > limit:
+        last_entry = entries[limit - 1]
+        cursor = encode(listing, getattr(last_entry, order.field), last_entry.id)
+    if where is None:
+        return Page(entries[:limit], count(connection, filters), cursor)
+    return Page(entries[:limit], count_matching(connection, filters, where)[0], cursor)

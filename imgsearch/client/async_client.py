@@ -76,7 +76,7 @@ class AsyncClient:
         self, where: Where | None = None, *, order_by: str | None = None
     ) -> AsyncIterator[Image]:
         """Yield the images that match `where`; see `Client.records`."""
-        return iterated(self.client.records(where, order_by=order_by))
+        return iterated(lambda: self.client.records(where, order_by=order_by))
 
     def __aiter__(self) -> AsyncIterator[Image]:
         """Yield all images; see `records`."""

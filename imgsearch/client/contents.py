@@ -4,7 +4,6 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike, fsdecode
 from typing import Any, Final, Literal, cast
 from urllib.parse import quote
@@ -42,7 +41,6 @@ _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # as wire.values.Id
 _LONGEST_NAME: Final = 255  # characters
 _THUMBNAIL: Final = 128  # pixels; one of the service's sizes
 _PAGE: Final = 500  # images per response
-_ORDERS: Final = ("created", "name", "size", "label")  # of services
 
 
 class ServiceContents(SearchableImages):
@@ -52,9 +50,7 @@ class ServiceContents(SearchableImages):
 
     @override
     def facets(self, field: str, *, where: Where | None = None, most: int = 20) -> dict[Value, int]:
-        params: dict[str, Any] = {"field": field, "most": most}
-        if where is not None:
-            params["where"] = json.dumps(to_json_filter(to_filter(where)))
+        params: dict[str, Any] = {"field": field, "most": most, **_where(where)}
         path = f"/v1/collections/{self.name}/facets"
         result = self._connection.json(responses.Facets, "GET", path, repeat=True, params=params)
         return {facet.value: facet.images for facet in result.values}
@@ -164,23 +160,11 @@ class ServiceContents(SearchableImages):
     ) -> Iterator[Image]:
         """Yield the images that match `where`; see `SearchableImages.records`.
 
-        The service sorts by "created", "name" (or "path"), "size" and "label", the client by other
-        fields.
+        The service sorts; texts by their first 64 characters, ties by id.
         """
         order = Order.parse("created" if order_by is None else order_by)
-        if order.field == "path":
-            order = replace(order, field="name")
-        here = order.field not in _ORDERS
-        images = self._listed(
-            order="created" if here else order.field,
-            descending=order.descending and not here,
-            where=where,
-        )
-        if not here:
-            return images
-        matching = list(images)
-        order.require(matching, self._field_types)
-        return iter(order.sorted(matching))
+        name = "name" if order.field == "path" else order.field
+        return self._listed(where=where, order_by=f"{'-' * order.descending}{name}")
 
     @override
     def __contains__(self, item: object) -> bool:
@@ -216,27 +200,34 @@ class ServiceContents(SearchableImages):
         return self._listed(order=order, descending=descending, label=label, text=text)
 
     def _listed(self, *, where: Where | None = None, **options: Any) -> Iterator[Image]:
-        condition = None if where is None else json.dumps(to_json_filter(to_filter(where)))
-        options |= {"collection": self.name, "limit": _PAGE, "where": condition}
+        """Return the images of a listing. The first page is requested at once, for its errors."""
+        options |= {"collection": self.name, "limit": _PAGE, **_where(where)}
         params = {name: value for name, value in options.items() if value is not None}
 
-        def pages() -> Iterator[Image]:
-            while True:
-                page = self._connection.json(
-                    Images, "GET", "/v1/images", repeat=True, params=params
-                )
-                yield from page.images
-                if page.next is None:
-                    return
-                params["after"] = page.next
+        def page_after(after: str | None) -> Images:
+            more = {} if after is None else {"after": after}
+            return self._connection.json(
+                Images, "GET", "/v1/images", repeat=True, params=params | more
+            )
 
-        return pages()
+        def images(page: Images) -> Iterator[Image]:
+            yield from page.images
+            while page.next is not None:
+                page = page_after(page.next)
+                yield from page.images
+
+        return images(page_after(None))
 
     @override
-    def count(self) -> int:
-        """Return the number of images in the collection."""
+    def count(self, where: Where | None = None) -> int:
+        """Return the number of images in the collection, or of the images that match `where`.
+
+        Raises:
+            FieldInvalid: `where` is not a filter.
+        """
+        params = {"collection": self.name, **_where(where)}
         return self._connection.json(
-            ImageCounts, "GET", "/v1/count", repeat=True, params={"collection": self.name}
+            ImageCounts, "GET", "/v1/count", repeat=True, params=params
         ).images
 
     def _field_types(self) -> dict[str, FieldType]:
@@ -268,6 +259,11 @@ class ServiceContents(SearchableImages):
     @abstractmethod
     def thumbnail(self, id_: str, *, edge: int = 256) -> bytes:
         """Return an image's thumbnail."""
+
+
+def _where(where: Where | None) -> dict[str, str]:
+    """Return a filter as a query parameter; {} without one."""
+    return {} if where is None else {"where": json.dumps(to_json_filter(to_filter(where)))}
 
 
 def check_id(id_: str) -> None:

@@ -236,8 +236,14 @@ class SearchableImages(Closeable):
         """
 
     @abstractmethod
-    def count(self) -> int:
-        """Return the number of images, 0 if nothing was added yet."""
+    def count(self, where: Where | None = None) -> int:
+        """Return the number of images, or of the images that match `where`.
+
+        0 if nothing was added yet.
+
+        Raises:
+            FieldInvalid: `where` is not a filter on declared fields.
+        """
 
     @abstractmethod
     def exists(self) -> bool:

@@ -6,8 +6,10 @@ from fastapi import APIRouter, Query, Response
 
 from imgsearch.archive import MigrationRequest
 from imgsearch.errors import CollectionNotFound
+from imgsearch.filters.text import LONGEST
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
+from imgsearch.service.parameters import filter_of
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
 from imgsearch.wire import requests, responses, values
@@ -16,9 +18,18 @@ router = APIRouter(prefix="/v1", tags=["collections"])
 
 
 @router.get("/count", dependencies=[allowed("read")])
-def count_images(here: Here, collection: values.CollectionName = "images") -> responses.ImageCounts:
-    """Count a collection's images and vectors. Images with identical content share a vector."""
-    return here.archive.count(collection)
+def count_images(
+    here: Here,
+    collection: values.CollectionName = "images",
+    where: Annotated[
+        str | None, Query(max_length=LONGEST, description="a filter as a text or as JSON")
+    ] = None,
+) -> responses.ImageCounts:
+    """Count a collection's images and vectors. Images with identical content share a vector.
+
+    A filter by `where` reads the metadata of all images.
+    """
+    return here.archive.count(collection, where=filter_of(where))
 
 
 @router.get("/collections", dependencies=[allowed("read")])
@@ -45,7 +56,7 @@ def get_facets(
     most: Annotated[int, Query(ge=1, le=1_000)] = 20,
 ) -> responses.Facets:
     """Count the values of a field. Images with identical content count once."""
-    counts = here.archive.facets(name, field, where=where, most=most)
+    counts = here.archive.facets(name, field, where=filter_of(where), most=most)
     facets = [responses.Facet(value=value, images=number) for value, number in counts.items()]
     return responses.Facets(field=field, values=facets)
 

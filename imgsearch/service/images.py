@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import IntEnum
 from functools import partial
 from itertools import chain
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -15,11 +15,10 @@ from starlette.datastructures import UploadFile
 
 from imgsearch import archive
 from imgsearch.archive import Entry, Incoming, Order, State
-from imgsearch.errors import FieldInvalid
-from imgsearch.filters import Filter, to_filter
 from imgsearch.filters.text import LONGEST
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
+from imgsearch.service.parameters import MAX_CURSOR, filter_of
 from imgsearch.service.problems import HttpProblem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
@@ -134,7 +133,9 @@ def list_images(
     here: Here,
     collection: values.CollectionName | None = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
-    after: Annotated[str | None, Query(max_length=1_000, description="`next` of a page")] = None,
+    after: Annotated[
+        str | None, Query(max_length=MAX_CURSOR, description="`next` of a page")
+    ] = None,
     order: Order = "created",
     descending: bool = False,  # noqa: FBT001, FBT002 - query parameters come by name
     state: State | None = None,
@@ -149,22 +150,27 @@ def list_images(
     ] = None,
     order_by: Annotated[
         str | None,
-        Query(pattern="^-?(created|name|size|label)$", description="replaces order and descending"),
+        Query(
+            pattern=requests.ORDER,
+            description="a field, or - and a field; replaces order and descending",
+            examples=["-year"],
+        ),
     ] = None,
 ) -> responses.Images:
     """List images in pages. Cursors stay valid while images are added or deleted.
 
-    A filter by `where` reads all images that the other parameters select.
+    A filter by `where` reads all images that the other parameters select, as does an order by a
+    field. Images without the field are last.
     """
+    by = archive.SortOrder(order, descending)
     if order_by is not None:
-        order = cast(Order, order_by.removeprefix("-"))
-        descending = order_by.startswith("-")
+        by = archive.SortOrder.parse(order_by)
     page = here.archive.entries(
         collection,
         limit=limit,
         after=after,
-        order=order,
-        descending=descending,
+        order="name" if by.field == "path" else by.field,  # the place is not shown
+        descending=by.descending,
         state=state,
         label=label,
         text=text,
@@ -172,22 +178,10 @@ def list_images(
         source=source,
         created_after=created_after,
         created_before=created_before,
-        where=_filter(where),
+        where=filter_of(where),
     )
     images = [conversion.image(entry) for entry in page.entries]
     return responses.Images(images=images, total=page.total, next=page.next)
-
-
-def _filter(where: str | None) -> Filter | None:
-    """Parse a filter.
-
-    Raises:
-        HttpProblem: it is invalid.
-    """
-    try:
-        return None if where is None else to_filter(where)
-    except FieldInvalid as error:  # the message contains only values of the request
-        raise HttpProblem(422, "filter_invalid", str(error)) from error
 
 
 @router.post("/delete", dependencies=[allowed("write")], openapi_extra=described(requests.Ids))

@@ -7,6 +7,7 @@ import gradio as gr
 
 from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
+from imgsearch.filters import to_filter
 from imgsearch.text import counted
 from imgsearch.ui.detail import PRIVATE, Detail
 from imgsearch.ui.gallery import Tile, gallery, notice
@@ -41,6 +42,12 @@ class BrowseTab:
             self.order = gr.Dropdown(list(_ORDERS), value="newest first", label="Order")
             self.label = gr.Dropdown([_ANY], value=_ANY, label="Label")
             self.name = gr.Textbox(label="Name contains", max_lines=1, elem_id="browse-name")
+            self.where = gr.Textbox(
+                label="Filter",
+                max_lines=1,
+                placeholder="year >= 2019",
+                elem_id="browse-where",
+            )
         self.outcome = gr.HTML(elem_classes="outcome")
         self.detail = Detail(archive, require)
         if can_write:
@@ -66,7 +73,8 @@ class BrowseTab:
 
     def _wire(self) -> None:
         self.fields = {
-            self._collection, self.order, self.label, self.name, self._cursors, self._following
+            self._collection, self.order, self.label, self.name, self.where, self._cursors,
+            self._following,
         }  # fmt: skip
         self.results = [
             self.outcome,
@@ -86,7 +94,7 @@ class BrowseTab:
             "concurrency_id": "browsing",
             "concurrency_limit": 1,
         }
-        for event in (self.order.input, self.label.input, self.name.submit):
+        for event in (self.order.input, self.label.input, self.name.submit, self.where.submit):
             event(self.first, **self.turning)
         self.next.click(self._next, **self.turning)
         self.previous.click(self._previous, **self.turning)
@@ -122,7 +130,7 @@ class BrowseTab:
         self, values: Mapping[Any, Any], cursors: list[str | None], request: gr.Request
     ) -> tuple[Any, ...]:
         order, descending = _ORDERS[values[self.order]]
-        label = values[self.label]
+        label, where = values[self.label], (values[self.where] or "").strip()
         try:
             self._require(request, "read")
             page = self._archive.entries(
@@ -133,6 +141,7 @@ class BrowseTab:
                 descending=descending,
                 label=None if label == _ANY else label,
                 text=(values[self.name] or "").strip() or None,
+                where=to_filter(where) if where else None,
             )
         except ImgSearchError as error:
             off = gr.update(interactive=False)

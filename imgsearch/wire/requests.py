@@ -41,6 +41,8 @@ from imgsearch.wire.values import (
 )
 
 P = TypeVar("P", bound=RequestBody)
+ORDER: Final = r"^-?[A-Za-z_]\w{0,63}$"
+"""The pattern of a sort order: a field, after "-" in descending order."""
 
 
 def build(kind: type[P], **values: Any) -> P:
@@ -151,7 +153,7 @@ class SearchParameters(RequestBody):
         None,  # "vector"; it is not sent, because older services refuse it
         description="text compares words in names, labels and text fields; hybrid does both",
     )
-    order_by: Annotated[str, StringConstraints(pattern=r"^-?[A-Za-z_]\w{0,63}$")] | None = Field(
+    order_by: Annotated[str, StringConstraints(pattern=ORDER)] | None = Field(
         None,
         description="field by which the nearest k hits are sorted, after - in descending order",
         examples=["-year"],

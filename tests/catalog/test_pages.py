@@ -10,6 +10,7 @@ import pytest
 from imgsearch.catalog import Catalog
 from imgsearch.catalog.cursor import encode
 from imgsearch.errors import ConfigError
+from imgsearch.filters import to_filter
 from tests.catalog.places import NOON, content, entry
 
 NAMES = ["b", "a", "ä", "B", "a ", "😀", "ﬀ", "", "a\u0308", "z", "10", "9", "a"]
@@ -42,6 +43,48 @@ def test_every_order_is_total_with_ties_by_id(catalog, order):
         assert walked(catalog, **options) == expected[::-1]
     assert catalog.page("photos", limit=2).total == len(NAMES)
     assert catalog.page(limit=2).total == len(NAMES) + 1
+
+
+YEARS = [2019, None, 2024.5, "2020", "", True, -3, "a" * 70 + "b", "a" * 70 + "a", "ä", 2019]
+# numbers (True is 1), then texts by code point, of which 64 letters are compared; then missing ones
+BY_YEAR = [6, 5, 0, 10, 2, 3, 7, 8, 9]
+
+
+def test_entries_are_sorted_by_a_field(catalog):
+    catalog.begin(
+        [
+            entry(n, fields={} if year is None else {"year": year}, name=f"{n:02}")
+            for n, year in enumerate(YEARS)
+        ]
+    )
+    for limit in (1, 2, 5, 1000):
+        options = {"collection": "photos", "order": "year", "limit": limit}
+        assert walked(catalog, **options) == [f"id-{n:05}" for n in [*BY_YEAR, 1, 4]]
+        down = walked(catalog, descending=True, **options)
+        assert down == [f"id-{n:05}" for n in [*BY_YEAR[::-1], 4, 1]]
+    narrow = catalog.page("photos", order="year", where=to_filter("year > 2000"), limit=2)
+    assert ([item.name for item in narrow.entries], narrow.total) == (["00", "10"], 3)
+    catalog.ready(["id-00000", "id-00001"])
+    assert catalog.count_matching("photos", to_filter("year > 2000")) == (1, 1)
+    by_id = catalog.page(order="id", descending=True, limit=1).entries
+    assert [item.name for item in by_id] == ["10"]
+
+
+def test_order_by_an_unknown_field_raises(catalog):
+    assert catalog.page(order="year").entries == []
+    catalog.begin([entry(1, fields={"year": 2019})])
+    assert catalog.page(order="city", declared=["city"]).total == 1
+    with pytest.raises(ConfigError, match=r"cannot sort by 'yeer'.* did you mean year"):
+        catalog.page(order="yeer")
+
+
+@pytest.mark.parametrize("value", ["", "[", "NaN", "[1]", "9" * 5000, "\0", 1])
+def test_forged_cursor_of_a_field_raises(tmp_path, value):
+    with (
+        Catalog(str(tmp_path / "c.db")) as catalog,
+        pytest.raises(ConfigError, match="cursor"),
+    ):
+        catalog.page(order="year", after=encode("year by field up", value, "id"))
 
 
 def test_pages_stay_consistent_during_additions_and_deletions(catalog):
@@ -163,7 +206,7 @@ def test_forged_cursor_raises(tmp_path, values):
     [
         {"limit": 0},
         {"limit": 1001},
-        {"order": "id"},
+        {"order": "a b"},
         {"state": "gone"},
         {"text": "\0"},
         {"label": "\ud800"},

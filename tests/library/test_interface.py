@@ -390,6 +390,19 @@ def test_images_are_counted_listed_and_looked_up(images, photos):
             images.records(where, order_by=order)
 
 
+def test_matching_images_are_counted_and_sorted(images):
+    assert images.count("label = x") == 0
+    rows = [{"image": picture(seed), "year": 2020 + seed} for seed in range(3)]
+    images.add([*rows, {"image": picture(3), "label": "猫"}])
+    assert [images.count(where) for where in ("year >= 2021", {"label": "猫"}, None)] == [2, 1, 4]
+    for order, years in (("year", [2020, 2021, 2022]), ("-year", [2022, 2021, 2020])):
+        listed = [image.fields.get("year", 0) for image in images.records(order_by=order)]
+        # a library fills a declared field of an image without it with 0, a service leaves it out
+        assert [year for year in listed if year] == years
+    with pytest.raises(FieldInvalid):
+        images.count("year >")
+
+
 def test_hits_name_their_paths_and_show_pictures(images, photos):
     images.add(photos)
     hits = images.search(photos / "猫/bild-ü 0004.png", k=2)

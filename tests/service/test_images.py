@@ -48,10 +48,45 @@ def test_list_is_filtered_and_sorted(service, empty):
     ).json()
     rest = listed(where="width > 0", limit=1, order_by="label", after=first["next"])
     assert (first["images"][0]["id"], rest) == (dog["id"], ([cat["id"]], 2))
-    for params, code in (({"where": "label ="}, "filter_invalid"), ({"order_by": "year"}, "")):
+    assert listed(order_by="-year") == ([dog["id"], cat["id"]], 2)
+    page = {"limit": 1, "order_by": "year"}
+    first = service.http.get("/v1/images", params={"collection": empty, **page}).json()
+    assert listed(after=first["next"], **page) == ([cat["id"]], 2)  # without a year
+    for params, code in (
+        ({"where": "label ="}, "filter_invalid"),
+        ({"order_by": "year desc"}, ""),
+        ({"order_by": "-yeer", "collection": empty}, ""),
+    ):
         answer = service.http.get("/v1/images", params=params)
         assert answer.status_code == 422
         assert answer.json()["code"] in (code, "invalid_request")
+
+
+def test_matching_images_are_counted(service, empty):
+    service.add(1, 2, collection=empty, label="Кот")
+    service.add(2, collection=empty, label="Кот", id="again-2")
+    service.add(3, collection=empty)
+
+    def counted(**params):
+        return service.http.get("/v1/count", params={"collection": empty, **params}).json()
+
+    assert counted() == {"images": 4, "vectors": 3}
+    assert counted(where="label = Кот") == {"images": 3, "vectors": 2}
+    assert counted(where='{"label": ""}') == {"images": 1, "vectors": 1}
+    assert counted(where="label = x") == {"images": 0, "vectors": 0}
+    wrong = service.http.get("/v1/count", params={"where": "label ="})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "filter_invalid")
+
+
+def test_names_of_the_longest_kind_are_paged(service, empty):
+    names = [letter * 255 for letter in "😀ä"]
+    for number, name in enumerate(names):
+        (image,) = service.add(number, collection=empty)
+        service.http.patch(f"/v1/images/{image['id']}", json={"name": name})
+    params = {"collection": empty, "limit": 1, "order_by": "-name"}
+    first = service.http.get("/v1/images", params=params).json()
+    rest = service.http.get("/v1/images", params={**params, "after": first["next"]}).json()
+    assert [page["images"][0]["name"] for page in (first, rest)] == names
 
 
 def test_adding_again_succeeds_without_a_new_image(service, empty):

@@ -39,6 +39,18 @@ def test_files_are_added_and_a_broken_one_is_reported(page, tmp_path):
     page.until(lambda: counted(page) == before + 2)
 
 
+def test_browse_is_narrowed_by_a_filter(page):
+    page.tab("Browse")
+    page.until(page.names)
+    page.write("#browse-where input", "label = zebra_stripes or name startswith pizza", enter=True)
+    page.until(lambda: "1 to 4 of 4 images" in page.message())
+    assert min(page.names()) == "pizza_00.jpg"
+    page.write("#browse-where input", "label =", enter=True)
+    page.until(lambda: "filter" in page.message().lower())
+    page.write("#browse-where input", " ", enter=True)
+    page.until(lambda: "1 to 24 of" in page.message())
+
+
 def test_folder_of_the_server_is_added_if_it_lies_inside_the_roots(page, drawn):
     page.tab("Add images")
     page.press("From a folder of the server")

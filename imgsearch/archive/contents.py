@@ -1,0 +1,103 @@
+"""The contents of an archive: its collections, their images and fields."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from imgsearch.archive.libraries import Libraries
+from imgsearch.catalog import ORDERS, Catalog, Entry, Page
+from imgsearch.errors import CollectionNotFound, SchemaMismatch
+from imgsearch.fields import FieldType
+from imgsearch.filters import Where, to_filter
+from imgsearch.library.library import Library
+from imgsearch.types import Closeable, Value
+from imgsearch.wire.responses import CollectionInfo, ImageCounts
+
+
+class ArchiveContents(Closeable):
+    """The part of an archive that reads collections and the catalog."""
+
+    catalog: Catalog
+    _libraries: Libraries
+
+    def existing(self, collection: str) -> Library:
+        """Return the library of an existing collection.
+
+        Raises:
+            CollectionNotFound: the collection does not exist.
+            SchemaMismatch: another program created the collection, or it has no fingerprint.
+        """
+        return self._libraries.existing(collection)
+
+    def facets(
+        self, collection: str, field: str, *, where: Where | None = None, most: int = 20
+    ) -> dict[Value, int]:
+        """Return the values of a field with their numbers of contents; see `Library.facets`.
+
+        Raises:
+            CollectionNotFound: the collection does not exist.
+            FieldInvalid: `where` is invalid.
+        """
+        return self.existing(collection).facets(field, where=where, most=most)
+
+    def field_types(self, collection: str) -> Mapping[str, FieldType]:
+        """Return the types of the declared fields of a collection, which may not exist yet.
+
+        Raises: as for `library`.
+        """
+        with self._libraries.using(collection) as library:
+            return library.fields
+
+    def collections(self) -> list[CollectionInfo]:
+        """Return the size and schema of each collection that imgsearch created, sorted by name."""
+        return [self._info(name) for name in self._libraries.names()]
+
+    def entry(self, id_: str) -> Entry:
+        """Return an image's catalog entry.
+
+        Raises:
+            ImageNotFound: no image has this id.
+        """
+        return self.catalog.get(id_)
+
+    def entries(self, collection: str | None = None, **options: Any) -> Page:
+        """Return a page of images; see `Catalog.page`."""
+        if collection is not None and options.get("order", "created") not in ORDERS:
+            options = {**options, "declared": self._declared(collection)}
+        return self.catalog.page(collection, **options)
+
+    def count(self, collection: str = "images", *, where: Where | None = None) -> ImageCounts:
+        """Return the number of ready images and of vectors in a collection.
+
+        With `where`, count those of the images that match, by the fields in the catalog.
+
+        Raises:
+            FieldInvalid: `where` is invalid.
+        """
+        if where is not None:
+            images, vectors = self.catalog.count_matching(collection, to_filter(where))
+            return ImageCounts(images=images, vectors=vectors)
+        images = self.catalog.count(collection, state="ready")
+        try:
+            return ImageCounts(images=images, vectors=self.existing(collection).count())
+        except CollectionNotFound:
+            return ImageCounts(images=images, vectors=0)
+
+    def _declared(self, collection: str) -> Collection[str]:
+        """Return the names of the declared fields of a collection, which may not exist."""
+        try:
+            return self.existing(collection).fields.keys()
+        except (CollectionNotFound, SchemaMismatch):
+            return ()
+
+    def _info(self, name: str) -> CollectionInfo:
+        counts, schema = self.count(name), self.existing(name).collection.schema
+        return CollectionInfo(
+            name=name,
+            images=counts.images,
+            vectors=counts.vectors,
+            model=schema.encoder.model if schema.encoder else "",
+            dim=schema.dim,
+            metric=schema.metric,
+            index=str(schema.index),
+            fields=dict(schema.fields),
+        )
