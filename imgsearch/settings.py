@@ -46,6 +46,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_S3_SECRET": "secret key for the S3 store of originals",
     "IMGSEARCH_ROOTS": "folders that the service may add from, in PATH's format; none by default",
     "IMGSEARCH_API_KEY": "API key that `imgsearch.Client` sends to a service",
+    "IMGSEARCH_DETECTOR": "folder of the object detector for Towhee's `ops.object_detection`",
     "IMGSEARCH_OFFLINE": "1 disables all downloads: only files on disk are used",
     "IMGSEARCH_CONFIG": "the config file; ~/.config/imgsearch/imgsearch.toml by default",
     "IMGSEARCH_PROFILE": "the profile of the config file; by default its own choice",
@@ -70,6 +71,7 @@ class Settings:
     s3_secret: str | None = field(default=None, repr=False)
     roots: tuple[Path, ...] = ()
     api_key: str | None = field(default=None, repr=False)
+    detector: Path | None = None
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str] = environ) -> Self:
@@ -95,6 +97,7 @@ class Settings:
         data = get("IMGSEARCH_DATA")
         shared = get("XDG_CACHE_HOME")
         home = Path(shared) / "imgsearch" if shared else cls.cache
+        detector = get("IMGSEARCH_DETECTOR")
         return cls(
             db=get("IMGSEARCH_DB"),
             data=_folder("IMGSEARCH_DATA", data) if data else None,
@@ -114,6 +117,7 @@ class Settings:
                 if root
             ),
             api_key=get("IMGSEARCH_API_KEY"),
+            detector=_folder("IMGSEARCH_DETECTOR", detector) if detector else None,
         )
 
     @property

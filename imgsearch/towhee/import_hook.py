@@ -26,6 +26,14 @@ from pathlib import Path
 from typing import Any, Final
 
 _DOWNLOADER: Final = "towhee.hub.downloader"
+# the names in `imgsearch.pipelines.auto`; the last two are a fork's, beside Towhee's insert_milvus
+_PIPELINES: Final = (
+    "imgsearch_embed",
+    "imgsearch_insert",
+    "imgsearch_search",
+    "insert_tcvdb",
+    "search_tcvdb",
+)
 
 
 class _Finder:
@@ -72,7 +80,7 @@ def _register(towhee: Any) -> None:
     """Register our operators and pipelines with Towhee, and patch it."""
     import_module("imgsearch.towhee.patches").patch_towhee(towhee)
     runtime = towhee.runtime
-    for name in ("imgsearch_embed", "imgsearch_insert", "imgsearch_search"):
+    for name in _PIPELINES:
         runtime.AutoConfig._REGISTERED_CONFIG[name] = _lazy_pipeline("CONFIGS", name)
         runtime.AutoPipes._PIPES_DEF[name] = _lazy_pipeline("PIPES", name)
 

@@ -17,6 +17,17 @@ _FOLDERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "np-normalize": ("towhee_np_normalize", {}),
     "ann-insert/milvus-client": ("milvus_insert", {}),
     "ann-search/milvus-client": ("milvus_search", {}),
+    "ann-insert/faiss-index": ("faiss_insert", {}),
+    "ann-search/faiss-index": ("faiss_search", {}),
+    "ann-insert/tcvdb-client": ("tcvdb_insert", {}),
+    "ann-search/tcvdb-client": ("tcvdb_search", {}),
+    "image-crop": ("towhee_crop", {}),
+    "object-detection/yolo": ("towhee_detection", {"rows": True}),
+    "object-detection/yolov5": ("towhee_detection", {}),
+    "object-detection/yolov8": ("towhee_detection", {}),
+    "object-detection/detectron2": ("towhee_detection", {}),
+    "tensor-normalize": ("towhee_np_normalize", {}),  # Towhee 0.x
+    "clip": ("towhee_clip", {}),  # Towhee 0.x
     "local/tcvdb-client": ("tcvdb_insert", {}),
     "local/search-tcvdb-client": ("tcvdb_search", {}),
 }

@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from imgsearch.errors import ConfigError, ImageError, MissingExtra
+from imgsearch.settings import Settings
 from imgsearch.towhee import downloader
 from imgsearch.towhee.names import register
 from imgsearch.types import Pixels
@@ -183,3 +184,20 @@ def check_format(name: str | None) -> None:
     """
     if name is not None and name not in FORMATS:
         raise ConfigError(f"unknown model format {name!r}: use {' or '.join(FORMATS)}, or None")
+
+
+def detector_folder() -> str:
+    """Return the folder of IMGSEARCH_DETECTOR, because the hub's detectors take no weights.
+
+    Raises:
+        ConfigError: it is not set.
+    """
+    settings = Settings.from_environment()
+    if settings.detector is None:
+        raise ConfigError(
+            "ops.object_detection needs a detector's folder, because Towhee's hub no longer "
+            "exists. Pass weights=FOLDER, or set IMGSEARCH_DETECTOR: a folder with config.json, "
+            "preprocessor_config.json and model.safetensors of an object detection model of "
+            "transformers, such as RT-DETR."
+        )
+    return str(settings.detector)

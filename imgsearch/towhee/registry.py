@@ -26,6 +26,7 @@ from imgsearch.towhee.imports import (
     get_builtin_pipe_file,
     towhee,
 )
+from imgsearch.towhee.kinds import PUBLIC_CALLS, kind_of, suggested
 from imgsearch.towhee.operator import Operator
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
@@ -41,11 +42,11 @@ def op(name: str, **config: Any) -> Any:
     because Towhee copies them with every step. Every operator takes `on_error`.
 
     Raises:
-        OperatorNotFound: no operator has that name; the message suggests similar names.
+        OperatorNotFound: no operator has that name; the message suggests operators of its kind.
     """
     known = [*operator_names(), *_added]
     if name not in known:
-        near = get_close_matches(name, known) or known
+        near = suggested(str(name), known) or known
         raise OperatorNotFound(f"no operator {name!r}: use one of {', '.join(near)}.")
     return getattr(towhee.ops.imgsearch, name)(**config)
 
@@ -91,10 +92,10 @@ def require_operator(name: str, tag: str) -> None:
     author, _, repository = name.rpartition("/")
     folder = CacheManager()._op_cache_name(author or "towhee", repository, tag)
     if "/" in author or not folder.is_dir():
-        near = get_close_matches(repository.replace("-", "_"), operator_names())
-        hint = f"did you mean op({near[0]!r})?" if near else f"ours are {operator_names()}"
+        kind = kind_of(name)
+        hint = f"use {kind.written}" if kind else f"ours are {', '.join(PUBLIC_CALLS)}"
         raise OperatorNotFound(
-            f"no operator {name!r} on this machine, and Towhee's hub no longer exists: {hint}"
+            f"no operator {name!r} on this machine, and Towhee's hub no longer exists: {hint}."
         )
     if (folder / "requirements.txt").exists():
         raise ConfigError(

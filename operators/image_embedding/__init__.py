@@ -5,11 +5,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from imgsearch.encoders import DEFAULT, Recipe, load, unit
+from imgsearch.encoders import DEFAULT, Recipe, load, models, unit
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk, Embedding
 from imgsearch.images import MAX_PIXELS
 from imgsearch.towhee import BatchOperator
+from imgsearch.towhee.patches import check_format
 from imgsearch.types import Vector
 
 
@@ -43,6 +44,15 @@ class ImageEmbedding(BatchOperator):
         inputs = images if self._prepared else [prepare(image) for image in images]
         features = self._encoder.features(inputs)
         return list(unit(features) if self._normalize else features)
+
+    @staticmethod
+    def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name
+        """Return the names of the listed models, as Towhee's operators do.
+
+        `format` is None, "pytorch" or "onnx", and does not change the result.
+        """
+        check_format(format)
+        return [model.name for model in models()]
 
 
 image_embedding = ImageEmbedding  # the name that Towhee looks for

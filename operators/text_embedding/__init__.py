@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from imgsearch.encoders import load
+from imgsearch.encoders import load, models
 from imgsearch.errors import EncoderError, TextUnsupported
 from imgsearch.towhee import BatchOperator
+from imgsearch.towhee.patches import check_format
 from imgsearch.types import Vector
 
 
@@ -32,6 +33,15 @@ class TextEmbedding(BatchOperator):
             if not (isinstance(text, str) and text.strip()):
                 raise EncoderError(f"invalid text {text!r}: give a str that is not blank.")
         return list(self._encoder.encode_texts(texts))
+
+    @staticmethod
+    def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name
+        """Return the names of the listed models that take texts, as Towhee's operators do.
+
+        `format` is None, "pytorch" or "onnx", and does not change the result.
+        """
+        check_format(format)
+        return [model.name for model in models() if model.languages]
 
 
 text_embedding = TextEmbedding  # the name that Towhee looks for

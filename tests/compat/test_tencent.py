@@ -210,3 +210,22 @@ def test_wrong_key_raises_without_showing_it(place, caplog):
     with pytest.raises(RuntimeError, match="'top'") as caught:
         wrong(vectors()[0])
     assert "geheim" not in str(caught.value) + caplog.text
+
+
+def test_registered_pipelines_write_and_search(place):
+    from towhee import AutoConfig, AutoPipes
+
+    ops.local.tcvdb_client(**place).get_op().create_db_and_collection(8)
+    config = AutoConfig.load_config("insert_tcvdb")
+    assert (config.port, config.user) == ("19530", "root")
+    config.host, config.port, config.password = place["host"], place["port"], KEY
+    config.collection_name, config.db_name = place["collectionName"], place["dbName"]
+    assert KEY not in repr(config)
+    insert = AutoPipes.pipeline("insert_tcvdb", config=config)
+    results = insert.batch((f"{n}.jpg", vector) for n, vector in enumerate(vectors()))
+    assert [queue.get()[0].insert_count for queue in results] == [1] * 5
+    other = AutoConfig.load_config("search_tcvdb", **vars(config), search_params={"limit": 2})
+    (best, _) = AutoPipes.pipeline("search_tcvdb", config=other)(vectors()[3]).get()[0]
+    assert best == ["3.jpg", pytest.approx(1, abs=1e-5)]
+    with pytest.raises(ConfigError, match="collection_name or password is missing"):
+        AutoPipes.pipeline("insert_tcvdb")
