@@ -5,9 +5,12 @@ after its parts, so a crash leaves either the old log or the new one. Parts with
 ignored, and are deleted when the log is replaced.
 """
 
+import base64
 import json
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 from imgsearch.backends import notes
@@ -126,3 +129,35 @@ class NoteLog:
             self._notes = self._store.create(notes.NAME, notes.SCHEMA)
         assert self._notes is not None  # noqa: S101 - as created or found above
         return self._notes
+
+
+def packed(rows: Iterable[Sequence[Any]], size: int) -> Iterator[str]:
+    """Yield rows as parts of a log: compressed JSON, `size` rows each, or fewer if they are long.
+
+    >>> list(unpacked(packed([("a", 1), ("ü", None)], 500)))
+    [['a', 1], ['ü', None]]
+    """
+    rows = iter(rows)
+    while chunk := list(islice(rows, size)):
+        yield from _halves(chunk)
+
+
+def unpacked(parts: Iterable[str]) -> Iterator[list[Any]]:
+    """Yield the rows of `packed` parts. Damaged parts are left out."""
+    for part in parts:
+        try:
+            rows = load_json(zlib.decompress(base64.b64decode(part)).decode())
+        except (ValueError, zlib.error):
+            continue
+        yield from rows
+
+
+def _halves(rows: Sequence[Any]) -> Iterator[str]:
+    text = json.dumps(rows, separators=(",", ":"))  # as ASCII, which lone surrogates survive
+    part = base64.b64encode(zlib.compress(text.encode(), 1)).decode()
+    if len(part) <= MAX_PART:
+        yield part
+    else:
+        middle = len(rows) // 2
+        yield from _halves(rows[:middle])
+        yield from _halves(rows[middle:])

@@ -51,11 +51,7 @@ from imgsearch.text import counted
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of an object detector: objects in the images are searched, too.",
 )
-@click.option(
-    "--ocr",
-    is_flag=True,
-    help="Read the text in each new image into the field text, for searches by words.",
-)
+@options.ocr
 @click.option(
     "--sync",
     "in_step",
@@ -91,8 +87,6 @@ def add(
     """
     if (dry_run or yes) and not in_step:
         raise click.UsageError("--dry-run and --yes need --sync")
-    if ocr and in_step:
-        raise click.UsageError("--ocr and --sync exclude each other. Run add --ocr first.")
     config["options"] = options.parse_options(config["options"])
     settings = Settings.from_environment()
     lists = {name: config.pop(name) for name in ("path_column", "label_column")}
@@ -109,6 +103,7 @@ def add(
                 yes=yes,
                 hidden=as_json,
                 exclude=exclude,
+                ocr=ocr,
                 writers=writers,
             )
             total, url = library.count(), library.url

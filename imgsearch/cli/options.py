@@ -139,6 +139,15 @@ def exif(command: F) -> F:
     )(command)
 
 
+def ocr(command: F) -> F:
+    """Add --ocr."""
+    return click.option(
+        "--ocr",
+        is_flag=True,
+        help="Read the text in each image into the field text, for searches by words.",
+    )(command)
+
+
 def pipeline(command: F) -> F:
     """Add --pipeline; the command receives the steps, by "image" and "query"."""
 

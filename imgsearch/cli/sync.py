@@ -27,6 +27,8 @@ _SHOWN = 10  # deleted paths and failures on the terminal
 @options.index
 @options.pipeline
 @options.max_pixels
+@options.exif
+@options.ocr
 @options.sync
 @click.option("--watch", is_flag=True, help="Keep running, and sync after each change.")
 @options.exclude
@@ -41,6 +43,7 @@ def sync(
     yes: bool,  # noqa: FBT001
     watch: bool,  # noqa: FBT001
     exclude: tuple[str, ...],
+    ocr: bool,  # noqa: FBT001
     **config: Any,
 ) -> None:
     """Keep the library in step with folders.
@@ -67,6 +70,7 @@ def sync(
                 hidden=as_json or quiet,
                 ask=ask,
                 exclude=exclude,
+                ocr=ocr,
                 writers=report_writers(stack, report),
             )
             if not quiet or _has_changes(result):
@@ -90,6 +94,7 @@ def run(
     hidden: bool,
     exclude: tuple[str, ...],
     writers: Mapping[str, Callable[[Any], None] | None],
+    ocr: bool = False,
     ask: bool = True,
 ) -> SyncReport:
     """Sync the folders. On a terminal, with `ask`, a refused sync can be confirmed.
@@ -111,6 +116,7 @@ def run(
                 confirm=confirm,
                 on_progress=update,
                 exclude=exclude,
+                ocr=ocr,
                 **writers,
             )
         return report

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 from typing_extensions import override
@@ -13,17 +13,27 @@ from typing_extensions import override
 from imgsearch.backends import Collection
 from imgsearch.backends.regions import has_regions
 from imgsearch.encoders.embedding import failure_of, vectors_of
-from imgsearch.errors import FieldInvalid, SchemaMismatch, SourceError, VectorInvalid
+from imgsearch.errors import (
+    FieldInvalid,
+    ImgSearchError,
+    SchemaMismatch,
+    SourceError,
+    VectorInvalid,
+)
 from imgsearch.fields import typed
-from imgsearch.images import MAX_PIXELS, metadata, sources
+from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.references import Reference
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.images.sources import Fetch
 from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.file_facts import FileFacts
 from imgsearch.library.ingest import Sink, Written
 from imgsearch.library.progress import Candidate, Tally, stored_path
 from imgsearch.library.tracked_files import TrackedFiles, image_rows
 from imgsearch.types import Failure, Record, Value, Vector
+
+if TYPE_CHECKING:
+    from imgsearch.towhee import Pipeline
 
 _ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # all other store errors end the load
 
@@ -40,7 +50,7 @@ class CollectionSink(Sink[Reference, Candidate]):
 
     `collection` is None until then. With `own_labels` a user's steps set the labels of new images,
     so the labels of stored images are kept. Images in memory have at most `max_pixels` pixels.
-    `fetch` downloads images by URL.
+    `fetch` downloads images by URL. `texts` reads the text in stored images; see `FileFacts`.
 
     Raises:
         SchemaMismatch: `regions` is True, and the collection was created without regions.
@@ -56,6 +66,7 @@ class CollectionSink(Sink[Reference, Candidate]):
         max_pixels: int = MAX_PIXELS,
         fetch: Fetch | None = None,
         files: TrackedFiles | None = None,
+        texts: "Pipeline | None" = None,
     ) -> None:
         self._handle, self.tally, self._regions = handle, tally, regions
         self._own_labels, self._max_pixels, self._fetch = own_labels, max_pixels, fetch
@@ -63,6 +74,7 @@ class CollectionSink(Sink[Reference, Candidate]):
         self._version = handle.version
         self.collection = handle.known
         self._files = files or TrackedFiles.of(handle, files=tally.now.found)
+        self._facts = FileFacts(handle, self._files.index, texts=texts, max_pixels=max_pixels)
         if regions and self.collection is not None and not has_regions(self.collection):
             raise SchemaMismatch(
                 f"cannot add regions to collection {handle.name!r}: it was created without them. "
@@ -71,7 +83,7 @@ class CollectionSink(Sink[Reference, Candidate]):
 
     @override
     def read(self, item: Reference) -> Candidate:
-        """Read a file. The file of a stored image is not read if it is unchanged."""
+        """Read a file. An unchanged file of a stored image is read only if it lacks a fact."""
         fields = typed(item.fields, self._handle.fields) if item.fields else {}
         self._note_undeclared(fields)
         read = partial(sources.read, item, max_pixels=self._max_pixels, fetch=self._fetch)
@@ -79,7 +91,7 @@ class CollectionSink(Sink[Reference, Candidate]):
         if item.content is not None:  # an image in memory
             data = read()
             content = sources.content_id(data)
-        elif (content := self._files.unchanged(path)) is None:
+        elif (content := self._files.unchanged(path)) is None or self._facts.lacks(content):
             data, content = self._files.read(path, read)
         return Candidate(path, item.label, content, data, fields=fields, place=item.place)
 
@@ -139,7 +151,10 @@ class CollectionSink(Sink[Reference, Candidate]):
             self.collection = self._handle.open_or_create(with_regions=self._regions)
         failures, records = embedded_records(
             rows,
-            {file.id: replace(file, fields={**self._facts(file), **file.fields}) for file in files},
+            {
+                file.id: replace(file, fields={**self._facts.of_new(file), **file.fields})
+                for file in files
+            },
         )
         present = set(rows.column("sha256").to_pylist())
         left_out = frozenset(file.id for file in files if file.id not in present)
@@ -159,21 +174,17 @@ class CollectionSink(Sink[Reference, Candidate]):
             index.attach(self.collection)
         for file in added:
             index.label(file.id, written.labels.get(file.id, ""), file.path)
+            self._facts.note(file.id, file.path)
         self._files.stored(file.id for file in added)
         self._files.commit(self.collection)
 
     @override
     def finish(self) -> None:
+        self._facts.report(self.tally)
         if self.collection is not None:
             self._files.commit(self.collection)
             self.collection.flush()
             self._files.index.finish(self.collection)
-
-    def _facts(self, file: Candidate) -> dict[str, Value]:
-        """Return the facts in a file's metadata; none if the file was not read."""
-        handle = self._handle
-        names = handle.exif if file.data else ()
-        return metadata.fitting(file.data, names, handle.fields, max_pixels=self._max_pixels)
 
     def _note_undeclared(self, fields: Mapping[str, Value]) -> None:
         for name in fields.keys() - self._noted - self._handle.fields.keys():
@@ -196,11 +207,8 @@ class CollectionSink(Sink[Reference, Candidate]):
         if self.collection is None or not files:
             return
         stored = self.collection.get([file.id for file in files]) if known is None else known
-        changes = {
-            file.id: self._changes(stored[file.id], file, repeats=known is None)
-            for file in files
-            if file.id in stored  # another program may have removed it
-        }
+        changes, failures = self._all_changes(files, stored, repeats=known is None)
+        skipped = len(files) - len(failures)
         changed = {content: fields for content, fields in changes.items() if fields}
         rows = [
             replace(row, fields={**row.fields, **changed[row.id.partition("#")[0]]})
@@ -208,15 +216,34 @@ class CollectionSink(Sink[Reference, Candidate]):
         ]
         if rows:
             self._files.index.begin()
-        failures = upsert(self.collection, rows)
+        failures |= (refused := upsert(self.collection, rows))
         for failure in failures.values():
             self.tally.failed(failure)
-        self.tally.count("updated", len(changed) - len(failures))
-        self.tally.count("skipped", len(files) - len(changed))
+        self.tally.count("updated", len(changed) - len(refused))
+        self.tally.count("skipped", skipped - len(changed))
         self.tally.clear(sum(fields.get("label") == "" for fields in changed.values()))
         for file in files:
             if file.id in stored and file.id not in failures:
                 self._index(stored[file.id], changed.get(file.id, {}), file.path)
+                if known is not None and file.data:
+                    self._facts.note(file.id, file.path, known=True)
+
+    def _all_changes(
+        self, files: Sequence[Candidate], stored: Mapping[str, Record], *, repeats: bool
+    ) -> tuple[dict[str, dict[str, Value]], dict[str, Failure]]:
+        """Return the changed fields of stored images by id, and failures to read their facts."""
+        changes: dict[str, dict[str, Value]] = {}
+        failures: dict[str, Failure] = {}
+        for file in files:
+            if file.id not in stored:  # another program may have removed it
+                continue
+            try:
+                facts = {} if repeats else self._facts.of_known(file, stored[file.id])
+            except ImgSearchError as error:
+                failures[file.id] = Failure.of(file.name, error)
+            else:
+                changes[file.id] = self._changes(stored[file.id], file, facts, repeats=repeats)
+        return changes, failures
 
     def _index(self, record: Record, changes: Mapping[str, Value], path: str) -> None:
         """Note a stored image's label and path in the file index."""
@@ -226,13 +253,15 @@ class CollectionSink(Sink[Reference, Candidate]):
         if "path" in changes:  # the file has moved
             index.forget_content(str(record.fields.get("path", "")), record.id)
 
-    def _changes(self, record: Record, file: Candidate, *, repeats: bool) -> dict[str, Value]:
+    def _changes(
+        self, record: Record, file: Candidate, facts: Mapping[str, Value], *, repeats: bool
+    ) -> dict[str, Value]:
         """Return the changed fields of a stored image, given a file with the same content."""
         fields: dict[str, Value] = {}
         if not repeats:
             fields |= {
                 name: value
-                for name, value in {**_missing(self._facts(file), record), **file.fields}.items()
+                for name, value in {**facts, **file.fields}.items()
                 if record.fields.get(name) != value
             }
         old, new = str(record.fields.get("path", "")), sources.printable(file.path)
@@ -258,11 +287,6 @@ def _with_data(file: Candidate) -> Candidate:
         name = sources.printable(file.path)
         raise SourceError(f"{name}: changed while it was added. Add it again.", path=file.path)
     return replace(file, data=data)
-
-
-def _missing(facts: Mapping[str, Value], record: Record) -> dict[str, Value]:
-    """Return the facts that a record has no value for; a user may have changed others."""
-    return {name: value for name, value in facts.items() if not record.fields.get(name)}
 
 
 def embedded_records(

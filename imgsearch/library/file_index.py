@@ -9,20 +9,16 @@ Like Git, the index trusts a file's size, times and inode, and reads files that 
 within the resolution of the clock after they were read.
 """
 
-import base64
-import json
 import os
-import zlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from secrets import token_hex
 from time import time_ns
 from typing import Any, Final, NamedTuple
 
 from imgsearch.backends import Collection, VectorBackend
-from imgsearch.backends.note_log import MAX_PART, Head, NoteLog
+from imgsearch.backends.note_log import Head, NoteLog, packed, unpacked
 from imgsearch.images import sources
-from imgsearch.text import load_json
 
 SAVED: Final = 500  # files in a part: some 35 kB
 _UNKNOWN: Final = -1  # number of rows while a load runs, and after it was killed
@@ -78,6 +74,7 @@ class FileIndex:
         self.files: dict[str, FileRead] = {}
         self.labels: dict[str, str] = {}
         self.complete = collection is None
+        self._facts_read: dict[str, str] = {}  # content → names, joined by ","
         self.further: dict[str, set[str]] = {}
         """Other contents that are stored with a path: remains of a killed load."""
 
@@ -166,6 +163,18 @@ class FileIndex:
             if path in self.files:
                 self._unsaved[path] = None
 
+    def facts(self, content: str) -> frozenset[str]:
+        """Return the names of the facts that were read from the files of an image."""
+        return frozenset(filter(None, self._facts_read.get(content, "").split(",")))
+
+    def note_facts(self, content: str, names: Iterable[str], path: str) -> None:
+        """Note that these facts were read from an image, whose file may have no such fact."""
+        joined = ",".join(sorted(self.facts(content).union(names)))
+        if self._facts_read.get(content, "") != joined:
+            self._facts_read[content] = sys.intern(joined)
+            if path in self.files:
+                self._unsaved[path] = None
+
     def adopt(self, path: str) -> None:
         """Find a path whose stored form differs, because its name is not UTF-8."""
         if path.isascii() or path in self.files:
@@ -203,6 +212,7 @@ class FileIndex:
         """Remove images with all their files."""
         for content in contents:
             self.labels.pop(content, None)
+            self._facts_read.pop(content, None)
             for path in list(self.paths(content)):
                 self.forget_content(path, content)
 
@@ -241,7 +251,7 @@ class FileIndex:
         if self._log is None or self._rewrite or len(self._unsaved) < least:
             return
         self.begin()
-        parts = list(_parts(self._rows(self._unsaved)))
+        parts = list(packed(self._rows(self._unsaved), SAVED))
         self._head = self._log.append(self._head, parts, self._facts(_UNKNOWN))
         self._logged += len(self._unsaved)
         self._unsaved = {}
@@ -252,7 +262,7 @@ class FileIndex:
             return
         if self._rewrite or self._logged > 2 * len(self.files) + 10 * SAVED:
             self.begin()
-            parts = list(_parts(self._rows(self.files)))
+            parts = list(packed(self._rows(self.files), SAVED))
             self._head = self._log.replace(parts, self._facts(_UNKNOWN))
             self._unsaved, self._logged, self._rewrite = {}, len(self.files), False
         self.save()
@@ -272,12 +282,14 @@ class FileIndex:
             return
         self._head = head
         labels: dict[str, str] = {}
-        for path, *values in _entries(parts):
+        for path, *values in unpacked(parts):
             self._logged += 1
             if not values:
                 self.files.pop(path, None)
                 continue
             content, label, *stat = values
+            if stat and isinstance(stat[0], str):
+                self._facts_read[content] = sys.intern(stat.pop(0))
             self.files[path] = FileRead(content, FileStat(*stat) if stat else None)
             if label is not None:
                 labels[content] = label
@@ -297,7 +309,9 @@ class FileIndex:
             if file is None:
                 yield (path,)
             else:
-                yield (path, file.content, self.labels.get(file.content), *(file.stat or ()))
+                names = self._facts_read.get(file.content, "")
+                label = self.labels.get(file.content)
+                yield (path, file.content, label, *filter(None, (names,)), *(file.stat or ()))
 
 
 def read_content(path: str) -> str | None:
@@ -315,31 +329,3 @@ def read_file(path: str) -> FileRead | None:
     if content is None:
         return None
     return FileRead(content, None if stat is None else stat.settled(now))
-
-
-def _parts(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Yield the rows as compressed texts, each short enough for a note."""
-    rows = iter(rows)
-    while chunk := list(islice(rows, SAVED)):
-        yield from _packed(chunk)
-
-
-def _packed(rows: Sequence[Sequence[Any]]) -> Iterator[str]:
-    text = json.dumps(rows, separators=(",", ":"))  # as ASCII, which lone surrogates survive
-    packed = base64.b64encode(zlib.compress(text.encode(), 1)).decode()
-    if len(packed) <= MAX_PART:
-        yield packed
-    else:
-        middle = len(rows) // 2
-        yield from _packed(rows[:middle])
-        yield from _packed(rows[middle:])
-
-
-def _entries(parts: Iterable[str]) -> Iterator[list[Any]]:
-    """Yield the rows of texts. Damaged texts are left out: their files are read again."""
-    for part in parts:
-        try:
-            rows = load_json(zlib.decompress(base64.b64decode(part)).decode())
-        except (ValueError, zlib.error):
-            continue
-        yield from rows

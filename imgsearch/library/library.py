@@ -18,7 +18,6 @@ from typing_extensions import override
 from imgsearch import encoders
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
-from imgsearch.encoders.text_reader import require_reader
 from imgsearch.fields import typed
 from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs, web_images
@@ -113,8 +112,9 @@ class Library(Synced, VersionedImages):
         A progress bar is shown in terminals and notebooks, unless `on_progress` is given;
         `progress` turns it on or off.
 
-        With `ocr` the text in each new image is the field ``text``, which searches by words find;
-        see docs/words.md.
+        With `ocr` the text in each image is the field ``text``, which searches by words find; see
+        docs/words.md. Files of stored images are read again if they were added without `ocr`, or
+        without the `exif` of `open`; `Report.notes` has their number.
 
         `pipeline` holds steps of your own, which run before the embedding; see
         `pipelines.image_steps`. An error of a step is a line of the report.
@@ -136,13 +136,8 @@ class Library(Synced, VersionedImages):
             self._handle.declare(field_types(images, reading))
         self._handle.require_writable()
         steps = pipeline or self._steps.get("image")
-        if ocr:
-            from imgsearch.pipelines.chunks import text_steps
-
-            require_reader()
-            steps = text_steps(steps, max_pixels=self.max_pixels)
-        if steps is not None:  # checks them before a file is read
-            self._pipelines.insert(self.recipe, steps)
+        if steps is not None or ocr:  # checks them before a file is read
+            self._pipelines.insert(self.recipe, self._pipelines.with_texts(steps) if ocr else steps)
         types = self._handle.fields
         reading = replace(reading, types=types, fields=typed(fields or {}, types))
         total = sum(inputs.count(source, reading) for source in images)
@@ -153,7 +148,7 @@ class Library(Synced, VersionedImages):
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
             ahead = web_images.ahead(chain.from_iterable(references), downloads)
-            return self._load(ahead, tally, steps=steps, fetch=downloads)
+            return self._load(ahead, tally, ocr=ocr, steps=steps, fetch=downloads)
 
     @override
     def search(
@@ -306,10 +301,13 @@ class Library(Synced, VersionedImages):
         tally: Tally,
         files: TrackedFiles | None = None,
         *,
+        ocr: bool = False,
         steps: "Pipeline | None" = None,
         fetch: Fetch | None = None,
     ) -> Report:
         steps, is_new = steps or self._steps.get("image"), self._handle.known is None
+        if ocr:
+            steps = self._pipelines.with_texts(steps)
         sink = CollectionSink(
             self._handle,
             tally,
@@ -318,6 +316,7 @@ class Library(Synced, VersionedImages):
             max_pixels=self.max_pixels,
             fetch=fetch,
             files=files,
+            texts=self._pipelines.with_texts(None) if ocr else None,
         )
         Ingest(sink, partial(self.ingest, steps=steps)).run(references)
         if is_new and self._handle.known is not None:

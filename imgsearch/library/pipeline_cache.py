@@ -15,6 +15,7 @@ from typing_extensions import override
 from imgsearch.encoders import Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk
+from imgsearch.encoders.text_reader import require_reader
 from imgsearch.errors import ConfigError, ImgSearchError, StepFailed
 from imgsearch.types import Closeable
 
@@ -79,6 +80,19 @@ class PipelineCache(Closeable):
             ("search", _key(recipe), _open(steps)),
             lambda: hits_pipeline(recipe, steps=steps, max_pixels=self.max_pixels),
         )
+
+    def with_texts(self, steps: "Pipeline | None") -> "Pipeline":
+        """Return a user's steps followed by one that reads the text in each image.
+
+        Raises:
+            MissingExtra: the extra `ocr` is not installed.
+            ConfigError: `steps` is not an open pipeline.
+        """
+        from imgsearch.pipelines.chunks import text_steps
+
+        require_reader()
+        key = ("texts", _open(steps))
+        return self._cached(key, lambda: text_steps(steps, max_pixels=self.max_pixels))
 
     @override
     def close(self) -> None:

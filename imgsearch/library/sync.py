@@ -11,6 +11,7 @@ from imgsearch.errors import SourceError, SyncRefused
 from imgsearch.images import sources
 from imgsearch.images.references import Reference
 from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.file_facts import lacking
 from imgsearch.library.file_index import FileIndex, FileStat
 from imgsearch.library.progress import Progress, Report, SyncReport, Tally, absolute
 from imgsearch.library.sync_plan import Listing, Plan, below, named, reasons
@@ -36,11 +37,13 @@ class Load(Protocol):
 class FolderSync:
     """A sync of folders with one collection. `own_labels`: a user's steps set the labels.
 
+    `wanted` are the facts of `FileFacts` that are read, also from unchanged files without them.
     `on_progress` and `on_failure` are as for `Library.add`.
     """
 
     handle: CollectionHandle
     load: Load
+    wanted: frozenset[str] = frozenset()
     own_labels: bool = False
     on_progress: Callable[[Progress], None] | None = None
     on_failure: Callable[[Failure], None] | None = None
@@ -108,7 +111,7 @@ class FolderSync:
     ) -> Report | None:
         """Add new and changed files, and set changed labels. Returns None without such files."""
         index = files.index
-        stale = self._relabeled(listing, index)
+        stale = self._relabeled(listing, index) | lacking(index, known.values(), self.wanted)
         chosen = [
             Reference(path, label)
             for path, label in listing.labels.items()

@@ -2,10 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from os import PathLike
 
+from imgsearch.encoders.text_reader import require_reader
 from imgsearch.images.references import Reference
 from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.file_facts import TEXT
 from imgsearch.library.file_index import FileIndex
 from imgsearch.library.progress import Progress, Report, SyncReport, Tally
 from imgsearch.library.progress_bar import progress_bar
@@ -26,9 +29,14 @@ class Synced(ABC):
 
     @abstractmethod
     def _load(
-        self, references: Iterable[Reference], tally: Tally, files: TrackedFiles | None = None
+        self,
+        references: Iterable[Reference],
+        tally: Tally,
+        files: TrackedFiles | None = None,
+        *,
+        ocr: bool = False,
     ) -> Report:
-        """Add files that are tracked by `files`."""
+        """Add files that are tracked by `files`. With `ocr` the text in them is read."""
 
     def file_index(self, kind: str) -> FileIndex:
         """Return an index of files for a program that keeps its own list of them."""
@@ -40,6 +48,7 @@ class Synced(ABC):
         dry_run: bool = False,
         confirm: bool = False,
         exclude: Sequence[str] = (),
+        ocr: bool = False,
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -49,12 +58,14 @@ class Synced(ABC):
 
         New files are added. A file with other bytes replaces its image, and keeps the fields that
         were not read from it. An image is removed if its file no longer exists; if a new file has
-        the same bytes, the image gets its path. Unchanged files are not read. With `dry_run`
-        nothing is changed: the report has the counts, and why the sync would have to be confirmed.
+        the same bytes, the image gets its path. Unchanged files are not read, unless they were
+        added without the `ocr` or `exif` that is asked for now. With `dry_run` nothing is changed:
+        the report has the counts, and why the sync would have to be confirmed.
         Images of other folders are kept, and so are images of files that are passed over.
-        `exclude`, `progress` and `on_ignored` are as for `add`.
+        `exclude`, `ocr`, `progress` and `on_ignored` are as for `add`.
 
         Raises:
+            MissingExtra: `ocr` needs the extra `ocr`.
             SyncRefused: `confirm` is False, and a folder has no images any more, does not exist,
                 cannot be listed, or more than 10 images and more than 20 % of its images would be
                 removed or replaced. Nothing was changed.
@@ -62,10 +73,13 @@ class Synced(ABC):
             EncoderError, SchemaMismatch, BackendError: as for `add`.
         """
         self._handle.require_writable()
+        if ocr:
+            require_reader()
         with progress_bar(progress, on_progress) as update:
             sync = FolderSync(
                 self._handle,
-                self._load,
+                partial(self._load, ocr=ocr),
+                wanted=frozenset(self._handle.exif) | ({TEXT} if ocr else set()),
                 own_labels=self.sets_labels,
                 on_progress=update,
                 on_failure=on_failure,

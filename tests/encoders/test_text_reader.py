@@ -84,6 +84,18 @@ def test_text_in_images_is_found_by_words(library, photos):
     assert library.add(photos, ocr=True).skipped == 2
 
 
+@pytest.mark.parametrize("load", ["add", "sync"])
+def test_text_in_known_images_is_read_once(library, photos, load):
+    library.add(photos)
+    report = getattr(library, load)(photos, ocr=True)
+    assert (report.updated, report.failed, report.notes) == (
+        (1, 1, ("2 images of the library were read again for text",))
+    )
+    assert [hit["text"] for hit in library.search("bakery", mode="text")] == ["BAKERY Monday"]
+    report = getattr(library, load)(photos, ocr=True)
+    assert (report.updated, report.failed, report.notes) == (0, 1, ())
+
+
 def test_text_is_read_beside_own_steps(library, photos):
     own = image_steps().map("path", "folder", lambda path: path.split("/")[-2]).returning("folder")
     library.add(photos / "laden.png", pipeline=own, ocr=True)
@@ -98,7 +110,9 @@ def test_command_reads_text(run, photos, tmp_path):
     assert json.loads(done.stdout)["added"] == 2, done.output
     done = run("search", "bakery", "--mode", "text", "--db", db, "--json")
     assert [hit["fields"]["text"] for hit in json.loads(done.stdout)] == ["BAKERY Monday"]
-    assert run("add", photos, "--db", db, "--ocr", "--sync").exit_code == 2
+    for words in (("add", "--sync"), ("sync",)):
+        again = run(*words, photos, "--db", db, "--ocr", "--json")
+        assert json.loads(again.stdout)["unchanged"] == 2, again.output
 
 
 def test_missing_package_and_invalid_score_are_named(library, photos, monkeypatch):

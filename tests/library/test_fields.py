@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import time
 import uuid
 
 import numpy as np
@@ -15,7 +16,9 @@ import imgsearch
 from imgsearch import Field
 from imgsearch.errors import ConfigError, FieldInvalid, SchemaMismatch
 from imgsearch.fields import common_type, declared, from_text, type_of, typed
+from imgsearch.images import sources
 from imgsearch.images.metadata import FIELDS
+from imgsearch.library import file_index, tracked_files
 from tests.pictures import picture, write
 
 TYPES = {"year": int, "city": str, "rating": float, "paid": bool}
@@ -316,3 +319,28 @@ def test_lists_of_texts_are_found_by_their_items(url):
         assert paths("tags contains '*'") == []
         library.add([{"path": "3.png", "image": picture(3), "tags": []}])
         assert paths("tags contains cat") == ["1.png"]
+
+
+@pytest.mark.parametrize("load", ["add", "sync"])
+def test_unchanged_files_are_read_again_for_facts_once(url, tmp_path, monkeypatch, load):
+    for module in (tracked_files, file_index):
+        monkeypatch.setattr(module, "time_ns", lambda: time.time_ns() + 10**10)
+    folder, note = tmp_path / "bilder", "2 images of the library were read again for {}"
+    (plain,) = write(folder, 1)
+    (folder / "ü.jpg").write_bytes(photo(19))
+    with opened(url) as library:
+        assert (library.add(folder).added, library.exif) == (2, ())
+    (new,) = write(folder, 1, start=5)
+    with opened(url, exif=["taken"]) as library:
+        report = getattr(library, load)(folder)
+        assert (report.added, report.updated, report.notes) == (1, 1, (note.format("taken"),))
+        (hit,) = library.search(RGB[0], where="taken like '2019%'")
+        assert hit.path == str(folder / "ü.jpg")
+    new.unlink()
+    with opened(url, exif=["taken"]) as library, monkeypatch.context() as patch:
+        patch.setattr(sources, "read", lambda *_args, **_options: 1 / 0)
+        report = getattr(library, load)(folder)
+        assert (report.updated, report.failed, report.notes) == (0, 0, ())
+    with opened(url, exif=["width"]) as library:
+        report = getattr(library, load)(plain.parent)
+        assert (report.updated, report.notes) == (2, (note.format("width"),))
