@@ -1,15 +1,18 @@
 """The contents of an archive: its collections, their images and fields."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from imgsearch.archive.libraries import Libraries
 from imgsearch.catalog import ORDERS, Catalog, Entry, Page
-from imgsearch.errors import CollectionNotFound, SchemaMismatch
+from imgsearch.errors import CollectionNotFound, DimensionMismatch, SchemaMismatch
 from imgsearch.fields import FieldType
 from imgsearch.filters import Where, to_filter
 from imgsearch.library.library import Library
-from imgsearch.types import Closeable, Value
+from imgsearch.query import EncodedQuery, Example, Query
+from imgsearch.types import Closeable, Value, Vector
 from imgsearch.wire.responses import CollectionInfo, ImageCounts
 
 
@@ -82,6 +85,48 @@ class ArchiveContents(Closeable):
         except CollectionNotFound:
             return ImageCounts(images=images, vectors=0)
 
+    def encode(
+        self, queries: Sequence[Query | Example], *, collection: str = "images"
+    ) -> list[EncodedQuery]:
+        """Return the vectors of queries, by the encoder of a collection, which may not exist yet.
+
+        Raises: as for `Library.embed` and `library`.
+        """
+        with self._libraries.using(collection) as library:
+            return library.encode_queries(queries)
+
+    def dim(self, collection: str = "images") -> int:
+        """Return the number of dimensions of a collection's vectors; see `encode`."""
+        with self._libraries.using(collection) as library:
+            return library.dim
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
+        """Return the vectors of images by id, float32 (d,). Images without a vector are omitted.
+
+        Raises:
+            DimensionMismatch: they are in collections of encoders with different dimensions.
+        """
+        contents: dict[str, dict[str, list[str]]] = {}
+        for id_, entry in self.catalog.find(ids).items():
+            contents.setdefault(entry.collection, {}).setdefault(entry.content, []).append(id_)
+        vectors: dict[str, Vector] = {}
+        for collection, places in contents.items():
+            try:
+                stored = self.existing(collection).collection.get(list(places), vectors=True)
+            except CollectionNotFound:
+                continue
+            for content, record in stored.items():
+                for id_ in places[content]:
+                    vectors[id_] = np.asarray(record.vector, np.float32)
+        if len(sizes := sorted({len(vector) for vector in vectors.values()})) > 1:
+            raise DimensionMismatch(
+                f"the images have vectors of {sizes[0]} and {sizes[-1]} dimensions. Ask for those "
+                "of one collection.",
+                expected=sizes[-1],
+                got=sizes[0],
+            )
+        return vectors
+
     def _declared(self, collection: str) -> Collection[str]:
         """Return the names of the declared fields of a collection, which may not exist."""
         try:
@@ -100,4 +145,5 @@ class ArchiveContents(Closeable):
             metric=schema.metric,
             index=str(schema.index),
             fields=dict(schema.fields),
+            encoder=schema.encoder.identity() if schema.encoder else {},
         )

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,13 @@ from imgsearch.backends.checks import can_compare
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.memory import MemoryCollection, Rows, Shelf
 from imgsearch.backends.schema import Index, Schema
-from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch, SourceError
+from imgsearch.errors import (
+    BackendError,
+    CollectionNotFound,
+    ImgSearchError,
+    SchemaMismatch,
+    SourceError,
+)
 from imgsearch.fields import ZEROS, FieldType, can_filter
 from imgsearch.types import Record, Value
 
@@ -97,7 +103,16 @@ class ParquetCollection(MemoryCollection):
         raise self._refusal
 
 
-def write(file: str | os.PathLike[str], collection: Collection, *, name: str) -> int:
+class ReadRecords(Protocol):
+    """A function that yields the records of a collection from the start."""
+
+    def __call__(self, *, vectors: bool) -> Iterator[Record]:
+        """Yield the records, with vectors or without."""
+
+
+def write(
+    file: str | os.PathLike[str], description: Schema, read: ReadRecords, *, name: str
+) -> int:
     """Write the records of a collection to a parquet file; return their number.
 
     The file appears when it is complete. Undeclared fields are columns, too; one whose values have
@@ -108,30 +123,31 @@ def write(file: str | os.PathLike[str], collection: Collection, *, name: str) ->
         BackendError: the store failed.
     """
     path = Path(file).expanduser()
-    types = dict(collection.schema.fields) | _undeclared(collection)
-    width = collection.schema.dim
-    columns = [("id", pa.string()), ("vector", pa.list_(pa.float32(), width))]
+    types = dict(description.fields) | _undeclared(description, read(vectors=False))
+    columns = [("id", pa.string()), ("vector", pa.list_(pa.float32(), description.dim))]
     columns += [(field, _TYPES[kind]) for field, kind in types.items()]
-    metadata = {KEY: collection.schema.to_json().encode(), NAME: name.encode()}
+    metadata = {KEY: description.to_json().encode(), NAME: name.encode()}
     schema = pa.schema(columns, metadata)
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             partial = Path(folder) / path.name
             with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-                count = _write_rows(writer, collection.iterate(), types, schema)
+                count = _write_rows(writer, read(vectors=True), types, schema)
             partial.replace(path)
+    except ImgSearchError:  # of `read`; some are an OSError or a ValueError, too
+        raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = getattr(error, "strerror", None) or error
         raise SourceError(f"{path} cannot be written: {why}") from error
     return count
 
 
-def _undeclared(collection: Collection) -> dict[str, FieldType]:
+def _undeclared(description: Schema, records: Iterable[Record]) -> dict[str, FieldType]:
     """Return the types of the fields that records have beside the declared ones."""
     kinds: dict[str, set[type]] = {}
-    for record in collection.iterate(vectors=False):
+    for record in records:
         for name, value in record.fields.items():
-            if name not in collection.schema.fields:
+            if name not in description.fields:
                 kinds.setdefault(name, set()).add(type(value))
     return {name: _common(types) for name, types in sorted(kinds.items())}
 

@@ -30,6 +30,8 @@ class AsyncClient:
         async with AsyncClient("https://images.example", key) as client:
             hits = await client.search("a dog", where="label = dog")
 
+    ``await client.contains(item)`` is a client's ``item in client``.
+
     Requests run in the threads of the event loop's executor, and share one connection pool. So the
     number of concurrent requests is limited by the executor, by default to the number of cores + 4,
     at most 32. A canceled request is not awaited any more, but is not taken back.
@@ -65,6 +67,9 @@ class AsyncClient:
     remove = _awaited(Client.remove)
     count = _awaited(Client.count)
     exists = _awaited(Client.exists)
+    contains = _awaited(Client.__contains__)
+    embed = _awaited(Client.embed)
+    to_parquet = _awaited(Client.to_parquet)
     collections = _awaited(Client.collections)
     drop = _awaited(Client.drop)
     original = _awaited(Client.original)

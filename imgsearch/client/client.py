@@ -8,9 +8,10 @@ from typing import Any, Final
 from typing_extensions import override
 
 from imgsearch.client.connection import Connection, error_of
-from imgsearch.client.contents import ServiceContents, image_path
+from imgsearch.client.contents import image_path
 from imgsearch.client.service_jobs import ServiceJobs
 from imgsearch.client.upload import Uploader
+from imgsearch.client.vectors import ServiceVectors
 from imgsearch.errors import (
     BackendError,
     BackendUnavailable,
@@ -39,7 +40,7 @@ from imgsearch.wire.values import MAX_IDS
 _FAILING: Final = 503
 
 
-class Client(ServiceJobs, ServiceContents):
+class Client(ServiceJobs, ServiceVectors):
     """The images in one collection of a service, searched like an `imgsearch.Library`.
 
     `key` defaults to the environment variable IMGSEARCH_API_KEY. It is sent only to the origin of
@@ -159,9 +160,7 @@ class Client(ServiceJobs, ServiceContents):
     def exists(self) -> bool:
         """Return whether the collection exists. Adding the first image creates it."""
         try:
-            self._connection.json(
-                CollectionInfo, "GET", f"/v1/collections/{self.name}", repeat=True
-            )
+            self._info()
         except CollectionNotFound:
             return False
         return True

@@ -4,6 +4,8 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from os import PathLike, fsdecode
 from typing import Any, Final, Literal, cast
 from urllib.parse import quote
@@ -12,16 +14,20 @@ from typing_extensions import override
 
 from imgsearch.client import search_body
 from imgsearch.client.connection import Connection
+from imgsearch.client.upload import uploaded_name
 from imgsearch.errors import (
     CollectionNotFound,
     ImageNotFound,
     ImgSearchError,
+    SourceError,
 )
 from imgsearch.fields import FieldType, can_declare, declared
-from imgsearch.filters import Where, to_filter
+from imgsearch.filters import Field, Where, to_filter
 from imgsearch.filters.mapping import to_json as to_json_filter
+from imgsearch.images import sources
 from imgsearch.library.hits import Hits
 from imgsearch.library.interface import SearchableImages
+from imgsearch.library.progress import absolute
 from imgsearch.order import Order
 from imgsearch.query import Example, Mode, Query, SearchOptions
 from imgsearch.types import Hit, Value
@@ -38,7 +44,7 @@ from imgsearch.wire.responses import (
 )
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")  # as wire.values.Id
-_LONGEST_NAME: Final = 255  # characters
+_LONGEST_PATH: Final = 4_096  # characters; Linux' limit
 _THUMBNAIL: Final = 128  # pixels; one of the service's sizes
 _PAGE: Final = 500  # images per response
 
@@ -168,16 +174,35 @@ class ServiceContents(SearchableImages):
 
     @override
     def __contains__(self, item: object) -> bool:
-        """Return whether an image has this id, or this name."""
+        """Return whether an image has this id, name or path.
+
+        A path is a file of this machine, whose bytes and name are compared, or the path of a file
+        that the service added from its folders.
+        """
         if not isinstance(item, str | PathLike):
             return False
         text = fsdecode(item)
-        try:
+        with suppress(ImageNotFound):
             self.get(text)
-        except ImageNotFound:
-            named = 0 < len(text) <= _LONGEST_NAME
-            return named and any(image.name == text for image in self.images(text=text))
-        return True
+            return True
+        if not text or len(text) > _LONGEST_PATH or "\0" in text:
+            return False
+        return self._has_file(text) or self._has_path(text)
+
+    def _has_file(self, path: str) -> bool:
+        """Return whether an image has the bytes and the name of a file of this machine."""
+        try:
+            data = sources.read(path)
+        except SourceError:
+            return False
+        name = uploaded_name(path, data)
+        same = self._listed(content=sources.content_id(data))
+        return any(image.name == name for image in same)
+
+    def _has_path(self, text: str) -> bool:
+        paths = {sources.printable(text), sources.printable(absolute(text))}
+        where = Field("path").isin(sorted(paths)) | (Field("name") == sources.printable(text))
+        return bool(self.count(where))
 
     @override
     def get(self, id_: str) -> Image:
@@ -201,22 +226,20 @@ class ServiceContents(SearchableImages):
 
     def _listed(self, *, where: Where | None = None, **options: Any) -> Iterator[Image]:
         """Return the images of a listing. The first page is requested at once, for its errors."""
-        options |= {"collection": self.name, "limit": _PAGE, **_where(where)}
+        pages = self._pages(**options, **_where(where))
+        first = next(pages)
+        return chain(first, chain.from_iterable(pages))
+
+    def _pages(self, **options: Any) -> Iterator[Sequence[Image]]:
+        """Yield the pages of a listing; the first may be empty."""
+        options |= {"collection": self.name, "limit": _PAGE}
         params = {name: value for name, value in options.items() if value is not None}
-
-        def page_after(after: str | None) -> Images:
-            more = {} if after is None else {"after": after}
-            return self._connection.json(
-                Images, "GET", "/v1/images", repeat=True, params=params | more
-            )
-
-        def images(page: Images) -> Iterator[Image]:
-            yield from page.images
-            while page.next is not None:
-                page = page_after(page.next)
-                yield from page.images
-
-        return images(page_after(None))
+        while True:
+            page = self._connection.json(Images, "GET", "/v1/images", repeat=True, params=params)
+            yield page.images
+            if page.next is None:
+                return
+            params["after"] = page.next
 
     @override
     def count(self, where: Where | None = None) -> int:
@@ -230,11 +253,19 @@ class ServiceContents(SearchableImages):
             ImageCounts, "GET", "/v1/count", repeat=True, params=params
         ).images
 
+    def _info(self) -> CollectionInfo:
+        """Return the description of the collection.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+        """
+        path = f"/v1/collections/{self.name}"
+        return self._connection.json(CollectionInfo, "GET", path, repeat=True)
+
     def _field_types(self) -> dict[str, FieldType]:
         """Return the types of the collection's fields; {} if it does not exist."""
-        path = f"/v1/collections/{self.name}"
         try:
-            info = self._connection.json(CollectionInfo, "GET", path, repeat=True)
+            info = self._info()
         except CollectionNotFound:
             return {}
         own = {name: kind for name, kind in info.fields.items() if can_declare(name)}

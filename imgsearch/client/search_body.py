@@ -12,7 +12,14 @@ from imgsearch import images
 from imgsearch.errors import ConfigError
 from imgsearch.images import sources
 from imgsearch.query import Example, Query, SearchOptions, Term
-from imgsearch.wire.requests import SearchForm, SearchParameters, SearchQuery, build, to_json
+from imgsearch.wire.requests import (
+    QueryBody,
+    SearchForm,
+    SearchParameters,
+    SearchQuery,
+    build,
+    to_json,
+)
 from imgsearch.wire.values import MAX_QUERIES
 
 _BYTES: Final = 12 * 2**20  # of base64 per request; services accept 16 MB of JSON
@@ -46,6 +53,12 @@ def search_query(
     return to_json(SearchQuery, **_parameters(options, collection), terms=terms)
 
 
+def query_body(query: Query | Example) -> dict[str, Any]:
+    """Return a query without options as JSON values. Raises the errors of `request_body`."""
+    whole = query if isinstance(query, Query) else Query(query)
+    return to_json(QueryBody, terms=[_term(term) for term in whole.terms])
+
+
 def similar_query(id_: str, options: SearchOptions, *, collection: str) -> dict[str, Any]:
     """Return the search for images like a stored one as JSON values.
 
@@ -60,13 +73,15 @@ def compared(image: Example) -> bytes:
     return _bytes(Query.image(image).terms[0])
 
 
-def batches(queries: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Split searches into lists that fit into one request each."""
+def batches(
+    queries: Sequence[dict[str, Any]], *, most: int = MAX_QUERIES
+) -> list[list[dict[str, Any]]]:
+    """Split queries into lists that fit into one request each, of at most `most`."""
     parts: list[list[dict[str, Any]]] = []
     size = 0
     for query in queries:
         large = sum(len(term.get("image", "")) for term in query["terms"])
-        if not parts or len(parts[-1]) >= MAX_QUERIES or size + large > _BYTES:
+        if not parts or len(parts[-1]) >= most or size + large > _BYTES:
             parts.append([])
             size = 0
         parts[-1].append(query)

@@ -176,8 +176,12 @@ def _candidate(image: Reference, data: bytes) -> Candidate:
 
 
 def _name(file: Candidate) -> str:
+    return uploaded_name(file.path, file.data)
+
+
+def uploaded_name(path: str, data: bytes) -> str:
     """Return a file's name in the form that services show. Images without a name get one."""
-    if sources.is_web_url(file.path):
-        return sources.printable(file_name(file.path))
-    name = sources.printable(absolute(file.path)).rpartition("/")[2] if file.path else ""
-    return name or f"image-{sources.content_id(file.data)[:16]}"
+    if sources.is_web_url(path):
+        return sources.printable(file_name(path))
+    name = sources.printable(absolute(path)).rpartition("/")[2] if path else ""
+    return name or f"image-{sources.content_id(data)[:16]}"

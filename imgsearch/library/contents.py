@@ -65,6 +65,23 @@ class LibraryContents(SearchableImages):
         """
         return self._queries.encode(query, pipeline)
 
+    def encode_queries(self, queries: Sequence[Query | Example]) -> list[EncodedQuery]:
+        """Return the vectors of queries like `encode_query`, encoded in batches.
+
+        Raises: as for `embed`.
+        """
+        return self._queries.encode_many(queries) if queries else []
+
+    @property
+    def dim(self) -> int:
+        """The number of dimensions of the encoder's vectors.
+
+        Raises:
+            EncoderError: the encoder cannot be built.
+        """
+        recipe = self._handle.required_recipe()
+        return encoders.load(**recipe.config()).fingerprint.dim
+
     def text_warnings(self, text: str) -> list[str]:
         """Return warnings about the scripts and words in `text` that the encoder does not know.
 
@@ -132,35 +149,22 @@ class LibraryContents(SearchableImages):
         paths = {sources.printable(text), sources.printable(absolute(text))}
         return bool(collection.count(Field("path").isin(sorted(paths))))
 
+    @override
     def to_parquet(self, file: str | os.PathLike[str]) -> int:
-        """Write ids, vectors and fields to a parquet file; return the number of rows.
-
-        `imgsearch.open(file)` searches the file, read-only and exactly. Its metadata holds the
-        schema, with the encoder's fingerprint and recipe. The file appears when it is complete.
-
-        Raises:
-            CollectionNotFound: nothing was added yet.
-            SourceError: the file cannot be written.
-        """
         from imgsearch.backends import parquet  # loads pyarrow.parquet, which takes 20 ms
 
-        return parquet.write(file, self._handle.required(), name=self.name)
+        collection = self._handle.required()
 
+        def read(*, vectors: bool) -> Iterator[Record]:
+            return collection.iterate(vectors=vectors)
+
+        return parquet.write(file, collection.schema, read, name=self.name)
+
+    @override
     def embed(self, items: Sequence[Query | Example]) -> Matrix:
-        """Return the vectors of images and texts, float32 (n, d), of unit L2 norm.
-
-        An item is what `search` takes. Texts and images are encoded in batches. The result of no
-        items has the shape (0, d).
-
-        Raises:
-            SourceError, ImageError: an image cannot be read; nothing is returned.
-            TextUnsupported: an item is a text, and the encoder takes images only.
-            ConfigError: an item is invalid.
-        """
         if not items:
-            recipe = self._handle.required_recipe()
-            return np.empty((0, encoders.load(**recipe.config()).fingerprint.dim), np.float32)
-        encoded = self._queries.encode_many(items)
+            return np.empty((0, self.dim), np.float32)
+        encoded = self.encode_queries(items)
         for query in encoded:
             warn_of_query(query, self._handle.known, stacklevel=2)
         return np.stack([query.vector for query in encoded])

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
 from typing import Any, Literal, Protocol, overload
 
 from imgsearch.awaiting import in_thread
@@ -11,7 +12,7 @@ from imgsearch.images.inputs import Input
 from imgsearch.library.hits import Hits
 from imgsearch.library.progress import Progress, Report
 from imgsearch.query import Example, Mode, Query, SearchOptions
-from imgsearch.types import Closeable, Failure, Value
+from imgsearch.types import Closeable, Failure, Matrix, Value
 
 
 class StoredImage(Protocol):
@@ -225,6 +226,32 @@ class SearchableImages(Closeable):
 
         Raises:
             ImageNotFound: no image has this id.
+        """
+
+    @abstractmethod
+    def embed(self, items: Sequence[Query | Example]) -> Matrix:
+        """Return the vectors of images and texts, float32 (n, d), of unit L2 norm.
+
+        An item is what `search` takes. Texts and images are encoded in batches. The result of no
+        items has the shape (0, d).
+
+        Raises:
+            SourceError, ImageError: an image cannot be read; nothing is returned.
+            TextUnsupported: an item is a text, and the encoder takes images only.
+            ConfigError: an item is invalid.
+        """
+
+    @abstractmethod
+    def to_parquet(self, file: str | PathLike[str]) -> int:
+        """Write ids, vectors and fields to a parquet file; return the number of rows.
+
+        `imgsearch.open(file)` searches the file, read-only and exactly. Its metadata holds the
+        schema, with the encoder's fingerprint. The file appears when it is complete. The records
+        are read twice, and some thousand are in memory.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+            SourceError: the file cannot be written.
         """
 
     @abstractmethod

@@ -15,7 +15,16 @@ from typing_extensions import override
 from imgsearch import __version__
 from imgsearch.archive import Archive, Jobs
 from imgsearch.archive.access import Keys
-from imgsearch.service import collections, comparison, docs, health, images, problems, search
+from imgsearch.service import (
+    collections,
+    comparison,
+    docs,
+    health,
+    images,
+    problems,
+    search,
+    vectors,
+)
 from imgsearch.service import jobs as loads
 from imgsearch.service.headers import Headers
 from imgsearch.service.limits import BodyLimit, Deadline, Limits
@@ -27,6 +36,7 @@ from imgsearch.service.scopes import Access
 from imgsearch.service.service import Service
 from imgsearch.service.workers import Turns, Workers
 from imgsearch.wire import requests, responses
+from imgsearch.wire.vectors import EmbedRequest, VectorsRequest
 
 _ABOUT = """Store images, and search them by image and by text.
 
@@ -36,6 +46,7 @@ one as `Authorization: Bearer KEY` or `X-API-Key: KEY`. A key has the scope read
 _TAGS: list[dict[str, Any]] = [
     {"name": "images", "description": "Add, list, update and delete images."},
     {"name": "search", "description": "Search by image, by text, or by a sum of both."},
+    {"name": "vectors", "description": "Get the vectors of texts, images and stored images."},
     {"name": "jobs", "description": "Add folders and URLs in the background."},
     {"name": "collections", "description": "List, count and delete collections."},
     {"name": "service", "description": "Check the service, and list its encoders."},
@@ -54,6 +65,8 @@ _BODIES: Any = (
     requests.Change,
     requests.JobRequest,
     requests.MigrationRequest,
+    EmbedRequest,
+    VectorsRequest,
 )
 _REST = "/v1/{rest:path}"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -133,7 +146,7 @@ def create_app(
         metrics=metrics,
         urls=urls,
     )
-    for part in (images, search, comparison, loads, collections, health):
+    for part in (vectors, images, search, comparison, loads, collections, health):
         app.include_router(part.router)
     docs.install(app)
     problems.install(app)

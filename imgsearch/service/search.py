@@ -18,9 +18,10 @@ from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body, model_of
 from imgsearch.service.problems import HttpProblem
 from imgsearch.service.problems import body as problem_body
+from imgsearch.service.queries import query_of
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
-from imgsearch.service.uploads import check_pixels, decoded, upload, validated
+from imgsearch.service.uploads import check_pixels, upload, validated
 from imgsearch.wire import requests, responses
 from imgsearch.wire.problems import kind_of, message
 
@@ -103,17 +104,7 @@ def _search(here: Service, body: requests.SearchQuery) -> responses.Hits:
     options = _options(body)
     if body.id is not None:
         return _run(here, _Search(body.collection, options, id=body.id))
-    terms = (
-        [requests.QueryTerm(text=body.text, image=body.image)] if body.terms is None else body.terms
-    )
-    query = Query(_term(here, terms[0]), weight=terms[0].weight)
-    for term in terms[1:]:
-        other, weight = _term(here, term), abs(term.weight)
-        if term.weight < 0:
-            query = query.minus(other, weight=weight)
-        else:
-            query = query.plus(other, weight=weight)
-    return _run(here, _Search(body.collection, options, query))
+    return _run(here, _Search(body.collection, options, query_of(here, body)))
 
 
 def _search_by_image(here: Service, form: requests.SearchForm, data: bytes) -> responses.Hits:
@@ -171,17 +162,6 @@ def _or_problem(here: Service, query: requests.SearchQuery) -> responses.Hits | 
         return responses.Problem(**problem_body(kind.status, kind.code, message(error)))
     except HttpProblem as problem:
         return responses.Problem(**problem_body(problem.status_code, problem.code, problem.detail))
-
-
-def _term(here: Service, term: requests.QueryTerm) -> Query:
-    """Return a term as a query, without its weight."""
-    if term.text is not None:
-        return Query.text(term.text)
-    if term.id is not None:
-        return Query(here.archive.vector(term.id))
-    data = decoded(term.image or "", here.limits)
-    check_pixels(data, here.limits)
-    return Query.image(data)
 
 
 def _options(parameters: requests.SearchParameters) -> SearchOptions:

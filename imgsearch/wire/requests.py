@@ -185,19 +185,11 @@ class SearchParameters(RequestBody):
 _OPTIONS: Final = tuple(option.name for option in fields(SearchOptions))
 
 
-class SearchQuery(SearchParameters):
-    """A search with exactly one of `text`, `id`, `image` and `terms`."""
+class QueryBody(RequestBody):
+    """A query: exactly one of `text`, `id`, `image` and `terms`."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "oneOf": one_of("text", "id", "image", "terms"),
-            "examples": [
-                {"text": "a dog in the snow", "k": 5},
-                {"id": CAT, "hide_duplicates": 0.95},
-                {"terms": [{"id": CAT}, {"text": "snow", "weight": 0.5}]},
-            ],
-        },
+        extra="forbid", json_schema_extra={"oneOf": one_of("text", "id", "image", "terms")}
     )
     text: Words | None = None
     id: Id | None = None
@@ -211,6 +203,28 @@ class SearchQuery(SearchParameters):
         if sum(value is not None for value in (self.text, self.id, self.image, self.terms)) != 1:
             raise ValueError("exactly one of text, id, image and terms is required")
         return self
+
+    def query_terms(self) -> list[QueryTerm]:
+        """Return the terms; a single text, id or image is one."""
+        if self.terms is not None:
+            return self.terms
+        return [QueryTerm(text=self.text, id=self.id, image=self.image)]
+
+
+class SearchQuery(SearchParameters, QueryBody):
+    """A search with exactly one of `text`, `id`, `image` and `terms`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": one_of("text", "id", "image", "terms"),
+            "examples": [
+                {"text": "a dog in the snow", "k": 5},
+                {"id": CAT, "hide_duplicates": 0.95},
+                {"terms": [{"id": CAT}, {"text": "snow", "weight": 0.5}]},
+            ],
+        },
+    )
 
 
 class SearchForm(SearchParameters):

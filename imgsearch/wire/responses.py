@@ -213,6 +213,9 @@ class CollectionInfo(ResponseBody):
     metric: str = Field(examples=["cosine"])
     index: str
     fields: dict[str, str] = Field({}, examples=[{"path": "str", "label": "str", "year": "int"}])
+    encoder: dict[str, str | bool | int] = Field(
+        {}, description="identity of the encoder: vectors of equal ones are comparable"
+    )
 
 
 class Facet(ResponseBody):

@@ -390,6 +390,53 @@ def test_images_are_counted_listed_and_looked_up(images, photos):
             images.records(where, order_by=order)
 
 
+def test_paths_are_looked_up(images, photos, tmp_path, monkeypatch):
+    file = photos / "Käse/bild-ü 0001.png"
+    assert file not in images
+    images.add(photos)
+    monkeypatch.chdir(photos / "Käse")
+    assert file in images
+    assert str(file) in images
+    assert "bild-ü 0001.png" in images
+    assert write(tmp_path / "andere", 1, start=9)[0] not in images
+    assert not any(path in images for path in (photos, "nul\0", photos / "weg.png", "/" * 9_000))
+
+
+def test_images_and_texts_are_embedded(images, photos):
+    file = photos / "猫/bild-ü 0004.png"
+    assert images.embed([]).shape == (0, 384)  # also before anything was added
+    items = [picture(4), file, file.read_bytes(), "a dog", Query(picture(1)).plus("a dog")]
+    vectors = images.embed(items)
+    assert (vectors.shape, vectors.dtype) == ((5, 384), np.float32)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
+    one, text = images.embed([picture(1), "a dog"])
+    half = (one + text) / np.linalg.norm(one + text)
+    np.testing.assert_allclose(vectors[4], half, atol=1e-5)
+    assert not images.exists()
+    with pytest.raises(ImageError):
+        images.embed([picture(1), b"GIF89a"])
+    with pytest.raises(SourceError):
+        images.embed(["nowhere.jpg"])
+
+
+def test_exported_file_is_searched_like_the_images(images, photos, tmp_path):
+    file = tmp_path / "größe.parquet"
+    with pytest.raises(CollectionNotFound):
+        images.to_parquet(file)
+    images.add(photos, fields={"year": 2024, "city": "Köln"})
+    assert images.to_parquet(file) == 6
+    with imgsearch.open(file) as read:
+        assert (len(read), read.model) == (6, "lite")
+        for query in (picture(4), "a dog"):
+            assert ids(read.search(query)) == ids(images.search(query))
+        (hit,) = read.search(picture(4), k=1, where="label = 猫 and year = 2024 and city = Köln")
+        assert (hit.path, hit["year"]) == (images.get(hit.id).path, 2024)
+    with pytest.raises(SourceError, match="cannot be written"):
+        images.to_parquet(tmp_path / "nowhere/x.parquet")
+    assert [path.name for path in tmp_path.glob("*parquet*")] == [file.name]
+
+
 def test_matching_images_are_counted_and_sorted(images):
     assert images.count("label = x") == 0
     rows = [{"image": picture(seed), "year": 2020 + seed} for seed in range(3)]

@@ -7,15 +7,15 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from imgsearch.service import collections, comparison, health, images, jobs, search
+from imgsearch.service import collections, comparison, health, images, jobs, search, vectors
 from tests.service.running import jpeg, running
 from tests.service.topologies import plain
 
 VERBS = (
-    "add", "cancel", "check", "compare", "count", "delete", "get", "list", "retry", "search",
-    "start", "stream", "update",
+    "add", "cancel", "check", "compare", "count", "delete", "embed", "get", "list", "retry",
+    "search", "start", "stream", "update",
 )  # fmt: skip
-PARTS = (collections, comparison, health, images, jobs, search)
+PARTS = (collections, comparison, health, images, jobs, search, vectors)
 
 
 @pytest.fixture(scope="module")
