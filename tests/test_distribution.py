@@ -53,10 +53,10 @@ def test_extras_of_the_project_refer_to_existing_extras():
     extras = PROJECT["optional-dependencies"]
     words = [word for words in extras.values() for word in words if "imgsearch" in word]
     for word in words:
-        name, named = re.fullmatch(r"([\w-]+)\[([\w,]+)\]", word).groups()
+        name, named = re.fullmatch(r"([\w-]+)\[([\w,-]+)\]", word).groups()
         assert name == distribution.NAME
         assert set(named.split(",")) <= extras.keys()
-    assert len(words) == 3
+    assert len(words) == 5
 
 
 def test_extras_in_messages_exist():

@@ -22,6 +22,7 @@ _SCAN: Final = re.compile(rb"\xff\xda\0.(.)", re.DOTALL)  # and the number of co
 _BARE: Final = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 _FRAMES: Final = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # of all coding processes
 _PROGRESSIVE: Final = {0xC2, 0xCA}
+_HUFFMAN: Final = {0xC0, 0xC1}  # sequential, and not arithmetic coding
 _DECODED: Final = {0xC0, 0xC1, 0xC9} | _PROGRESSIVE  # other frames are lossless or hierarchical
 
 
@@ -54,6 +55,20 @@ def is_held_whole(data: bytes) -> bool:
         if marker == _START_OF_SCAN:
             return data[start + 2] < components
     return True  # libjpeg skips junk at which `_segments` stops
+
+
+def sole_scan(data: bytes) -> int:
+    """Return the offset of the scan of a baseline JPEG, whose one scan has all components.
+
+    Returns 0 for other JPEGs: progressive, arithmetic or lossless coding, or several scans.
+    """
+    components = 0
+    for marker, start in _segments(data):
+        if marker in _FRAMES:
+            components = data[start + 7] if marker in _HUFFMAN and data[start + 2] == 8 else 0
+        if marker == _START_OF_SCAN and data[start + 2] == components:
+            return start + int.from_bytes(data[start : start + 2])
+    return 0
 
 
 def decoded_size(data: bytes) -> tuple[int, int]:

@@ -31,8 +31,7 @@ class ImageDecode(Operator):
             return checked(image)
         if not isinstance(image, bytes):
             image, path = read(image), str(image)
-        pixels = decode(image, path=path, max_pixels=self._max_pixels)
-        return pixels if self._mode == "RGB" else np.ascontiguousarray(pixels[..., ::-1])
+        return decode(image, path=path, max_pixels=self._max_pixels, mode=self._mode)
 
 
 image_decode = ImageDecode  # the name that Towhee looks for

@@ -13,7 +13,7 @@ from typing import Final
 from imgsearch.images.bounds.limits import check_count, check_size
 from imgsearch.images.bounds.tiff import check_exif
 
-_SIGNATURE: Final = 8
+SIGNATURE: Final = 8
 _CHUNKS: Final = 200_000  # 0.5 s in Pillow; 1.6 GB of pixels in the 8 kB chunks that libpng writes
 _PACKED: Final = frozenset((b"iCCP", b"zTXt", b"iTXt"))
 _PACKED_CHUNKS: Final = 256  # each inflated to at most a megabyte: 0.5 s
@@ -23,10 +23,10 @@ _SMALL: Final = frozenset(
 )
 _SMALL_BYTES: Final = 1 << 16  # the largest, a palette, has 768
 _TEXT: Final = frozenset((b"tEXt", b"zTXt", b"iTXt"))
-_WITH_EXIF: Final = _TEXT | {b"eXIf"}
+WITH_EXIF: Final = _TEXT | {b"eXIf"}
 _TEXT_BYTES: Final = 1 << 20  # the most that Pillow inflates of a text
 _PIXELS: Final = frozenset((b"IDAT", b"fdAT"))
-_ANIMATION: Final = frozenset((b"acTL", b"fcTL", b"fdAT"))
+ANIMATION: Final = frozenset((b"acTL", b"fcTL", b"fdAT"))
 _HEX_EXIF: Final = b"Raw profile type exif"  # key of a text with EXIF, as ImageMagick writes it
 
 
@@ -36,7 +36,7 @@ def check(data: bytes, max_pixels: int | None) -> None:
         width, height = struct.unpack_from(">II", data, 16)
         check_size(width, height, max_pixels)
     packed = other = 0
-    for number, (name, start, end) in enumerate(_chunks(data), 1):
+    for number, (name, start, end) in enumerate(chunks(data), 1):
         check_count(number, _CHUNKS, "chunks")
         other += 0 if name in _PIXELS else end - start
         check_count(other, _OTHER_BYTES, "bytes beside the pixels")
@@ -56,15 +56,15 @@ def head(data: bytes) -> bytes:
 
     It has the chunks before the first IDAT, later chunks that may hold EXIF, and an empty IDAT.
     """
-    parts = [data[:_SIGNATURE]]
+    parts = [data[:SIGNATURE]]
     pixels = False
-    for name, start, end in _chunks(data):
+    for name, start, end in chunks(data):
         if name in _PIXELS:
             pixels = True
-        elif pixels and name in _WITH_EXIF:
+        elif pixels and name in WITH_EXIF:
             # with a new checksum: Pillow does not verify checksums after the pixels
             parts.append(_chunk(name, data[start:end]))
-        elif not pixels and name not in _ANIMATION:
+        elif not pixels and name not in ANIMATION:
             parts.append(data[start - 8 : end + 4])
     return b"".join((*parts, _chunk(b"IDAT", b"") if pixels else b""))
 
@@ -78,12 +78,12 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     )
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield (name, start, end) of each chunk's content, up to an invalid chunk.
 
     The content of the last chunk may be truncated.
     """
-    at, size = _SIGNATURE, len(data)
+    at, size = SIGNATURE, len(data)
     while at + 8 <= size:
         length, name = struct.unpack_from(">I4s", data, at)
         if not name.isalpha():
