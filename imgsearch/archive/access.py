@@ -124,14 +124,20 @@ class Keys:
         Raises:
             AccessDenied: the secret is wrong. The message does not reveal which part of it.
         """
-        shape = _SECRET.fullmatch(secret)
+        id_ = id_of(secret)
         try:
-            row = self._catalog.key(shape["id"]) if shape else None
+            row = self._catalog.key(id_) if id_ else None
         except AccessDenied:  # no key has this id
             row = None
         if row is None or not hmac.compare_digest(row.digest, _digest(secret)):
             raise AccessDenied("the key is unknown. Check it, or create another one.")
         return row
+
+
+def id_of(secret: str) -> str:
+    """Return the id of the key with this secret, or "" if the text is not a secret."""
+    shape = _SECRET.fullmatch(secret)
+    return shape["id"] if shape else ""
 
 
 def allows(scopes: Collection[str], scope: Scope) -> bool:

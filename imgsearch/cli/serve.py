@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 import click
 
-from imgsearch.cli import options, show
+from imgsearch.cli import log_options, options
 from imgsearch.cli.option_values import Number
 from imgsearch.errors import MissingExtra
 from imgsearch.images import metadata
@@ -124,6 +124,7 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
 @_seconds(
     "--max-idle-seconds", 5.0, "Time that a connection waits for another request, in seconds."
 )
+@log_options.log
 def serve(
     host: str,
     port: int,
@@ -153,11 +154,14 @@ def serve(
     from imgsearch.archive import CollectionOptions
     from imgsearch.archive.access import Keys
 
-    settings = Settings.from_environment()
+    logged = log_options.logging_by(
+        values["log_format"], values["log_level"], access_log=values["access_log"]
+    )
     with (
         server.forced_exit(),
+        logged as note,
         options.open_archive(
-            settings,
+            settings := Settings.from_environment(),
             data,
             values["db"],
             new=True,
@@ -181,11 +185,14 @@ def serve(
         server.warm(archive)
         repaired = server.mend(archive, alone=not settings.secret(archive.url))
         if repaired.anything:
-            show.note(f"repaired after a crash: {repaired.summary()}")
+            note(f"repaired after a crash: {repaired.summary()}")
         access = _access(host, server, **values)
         with server.running(archive, keys=None if no_auth else keys, **access) as app:
             server.run(
-                app, host=host, port=port, on_start=lambda real: _greet(host, real, data, no_auth)
+                app,
+                host=host,
+                port=port,
+                on_start=lambda real: note(_greeting(host, real, data, no_auth)),
             )
 
 
@@ -225,12 +232,15 @@ def _access(host: str, server: Any, **values: Any) -> dict[str, Any]:
     }
 
 
-def _greet(host: str, port: int, data: Path, no_auth: bool) -> None:  # noqa: FBT001 - in a row
+def _greeting(host: str, port: int, data: Path, no_auth: bool) -> str:  # noqa: FBT001 - in a row
     name = f"[{host}]" if ":" in host else host
-    show.note(f"Serving at http://{name}:{port}, with the API documentation at /docs.")
-    show.note(f"  Data folder: {data}")
-    if no_auth:
-        show.note("  No API key is needed: every user of this machine may read and write.")
-    else:
-        show.note("  Requests need an API key: Authorization: Bearer KEY (see `imgsearch keys`).")
-    show.note("  Press Ctrl-C to stop.")
+    return "\n".join(
+        (
+            f"Serving at http://{name}:{port}, with the API documentation at /docs.",
+            f"  Data folder: {data}",
+            "  No API key is needed: every user of this machine may read and write."
+            if no_auth
+            else "  Requests need an API key: Authorization: Bearer KEY (see `imgsearch keys`).",
+            "  Press Ctrl-C to stop.",
+        )
+    )

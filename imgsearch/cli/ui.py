@@ -7,9 +7,10 @@ from typing import Final
 
 import click
 
-from imgsearch.cli import options, show
+from imgsearch.cli import log_options, options
 from imgsearch.distribution import is_installed
 from imgsearch.errors import MissingExtra
+from imgsearch.logs import Format, Level
 from imgsearch.settings import Settings
 
 _NEEDS: Final = ("gradio", "fastapi", "uvicorn", "sqlalchemy", "alembic")  # all of the extra ui
@@ -26,7 +27,18 @@ _NEEDS: Final = ("gradio", "fastapi", "uvicorn", "sqlalchemy", "alembic")  # all
     help="Port to listen on.",
 )
 @click.option("--read-only", is_flag=True, help="Do not allow adding or deleting.")
-def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: bool) -> None:
+@log_options.log
+def ui(
+    data: Path,
+    db: str | None,
+    collection: str,
+    port: int,
+    *,
+    read_only: bool,
+    log_format: Format,
+    log_level: Level,
+    access_log: bool,
+) -> None:
     """Search, add and browse images in a browser.
 
     The page is served on loopback only, without API keys; use `imgsearch serve` for other machines.
@@ -38,12 +50,15 @@ def ui(data: Path, db: str | None, collection: str, port: int, *, read_only: boo
     from imgsearch import ui as page
     from imgsearch.archive import Jobs
 
-    with options.open_archive(Settings.from_environment(), data, db, new=True) as archive:
+    with (
+        log_options.logging_by(log_format, log_level, access_log=access_log) as note,
+        options.open_archive(Settings.from_environment(), data, db, new=True) as archive,
+    ):
         jobs = Jobs(archive)
         try:
             blocks = page.build(archive, jobs, collection=collection, can_write=not read_only)
             url = page.launch(blocks, port=port)
-            show.note(f"Serving the page at {url}. Press Ctrl-C to stop.")
+            note(f"Serving the page at {url}. Press Ctrl-C to stop.")
             _wait()
             blocks.close(verbose=False)
         finally:

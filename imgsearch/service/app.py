@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
@@ -15,6 +15,7 @@ from typing_extensions import override
 from imgsearch import __version__
 from imgsearch.archive import Archive, Jobs
 from imgsearch.archive.access import Keys
+from imgsearch.logs import RequestLog
 from imgsearch.service import (
     collections,
     comparison,
@@ -166,6 +167,7 @@ def create_app(
         )
     app.add_middleware(Measured, metrics=metrics)
     app.add_middleware(Headers)
+    app.add_middleware(cast(Any, RequestLog))
     app.add_middleware(Proxies, networks=networks(proxies))
     return app
 

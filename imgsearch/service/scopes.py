@@ -10,7 +10,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from imgsearch.archive.access import Keys, RateLimit, Scope, caller
+from imgsearch.archive.access import Keys, RateLimit, Scope, caller, id_of
 from imgsearch.errors import AccessDenied, CatalogError
 from imgsearch.service.parameters import only_known
 from imgsearch.service.problems import HttpProblem
@@ -103,7 +103,10 @@ def allowed(scope: Scope) -> Any:
     ) -> None:
         secret = bearer.credentials if bearer is not None else header
         address = request.client.host if request.client else ""
-        await request.app.state.service.access.admit(secret, scope, address)
+        access: Access = request.app.state.service.access
+        await access.admit(secret, scope, address)
+        if secret and not access.open:
+            request.state.key_id = id_of(secret)  # for the access log
         await only_known(request)
 
     return Depends(check)

@@ -1,12 +1,13 @@
 """Serves the page, in a service or standalone on loopback."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import gradio as gr
 from starlette.middleware import Middleware
 
 from imgsearch.errors import ConfigError
+from imgsearch.logs import RequestLog
 from imgsearch.ui import MAX_FILE
 from imgsearch.ui.guard import Guard
 from imgsearch.ui.theme import style
@@ -22,7 +23,7 @@ def mount(
     hosts: tuple[str, ...],
 ) -> Any:
     """Mount `blocks` at / of `app`; see `imgsearch.ui.mount`."""
-    return gr.mount_gradio_app(app, blocks, path="/", **_options(check, hosts))
+    return gr.mount_gradio_app(app, blocks, path="/", **_options(check, hosts, mounted=True))
 
 
 def launch(blocks: Any, *, port: int) -> str:
@@ -34,18 +35,21 @@ def launch(blocks: Any, *, port: int) -> str:
             share=False,
             quiet=True,
             prevent_thread_lock=True,
-            **_options(None, _LOOPBACK),
+            **_options(None, _LOOPBACK, mounted=False),
         )
     except OSError as error:
         raise ConfigError(f"port {port} is in use. Choose another with --port.") from error
     return str(url)
 
 
-def _options(check: Callable[[str, str], object] | None, hosts: tuple[str, ...]) -> dict[str, Any]:
+def _options(
+    check: Callable[[str, str], object] | None, hosts: tuple[str, ...], *, mounted: bool
+) -> dict[str, Any]:
     guard = Middleware(Guard, check=check, hosts=hosts)
+    logged = [] if mounted else [Middleware(cast(Any, RequestLog))]  # the service logs its own
     return {
         "app_kwargs": {
-            "middleware": [guard],
+            "middleware": [*logged, guard],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

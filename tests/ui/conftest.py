@@ -50,7 +50,7 @@ class Served:
             "TMPDIR": str(self.temporary),
             "IMGSEARCH_ROOTS": str(gallery),
         }
-        words = ["ui", "--data", str(folder / "data"), "--port", str(self.port)]
+        words = ["ui", "--data", str(folder / "data"), "--port", str(self.port), "--access-log"]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", LISTENER, *words], stderr=log, stdout=log, env=environment

@@ -195,3 +195,11 @@ def test_visitor_signs_in_with_a_key_once(tmp_path):
                 assert not client.cookies
 
         asyncio.run(visit())
+
+
+def test_page_alone_logs_requests_without_their_query(served):
+    answer = httpx.get(f"{served.url}nirgends?q=geheim", headers={"X-Request-ID": "seite-1"})
+    assert answer.headers["X-Request-ID"] == "seite-1"
+    (line,) = (line for line in served.said().splitlines() if "seite-1" in line)
+    assert "GET /nirgends 404" in line
+    assert "geheim" not in served.said()
