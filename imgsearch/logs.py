@@ -62,7 +62,13 @@ class RequestLog:
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         id_ = given if _ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = id_
-        started, status, sent = time.monotonic(), 500, 0
+        started, status, sent, logged = time.monotonic(), 500, 0, False
+
+        def log_once() -> None:
+            nonlocal logged
+            if not logged and _access.isEnabledFor(logging.INFO):
+                _log_access(scope, status, sent, time.monotonic() - started)
+            logged = True
 
         async def send_counted(message: Message) -> None:
             nonlocal status, sent
@@ -70,14 +76,15 @@ class RequestLog:
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", id_.encode())]
             sent += len(message.get("body", b""))
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                log_once()  # before the client has the end of the response
             await send(message)
 
         token = _request.set(id_)
         try:
             await self._app(scope, receive, send_counted)
         finally:
-            if _access.isEnabledFor(logging.INFO):
-                _log_access(scope, status, sent, time.monotonic() - started)
+            log_once()
             _request.reset(token)
 
 
