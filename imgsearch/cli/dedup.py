@@ -91,13 +91,14 @@ def dedup(
     as its kept image. Pairs that differ, are unclear or unreadable are listed; --unread also groups
     the unreadable ones. Only --remove removes images from the library, and no file is changed.
 
-    Measurements and comparisons are kept in the store, so the next run repeats only those of new
-    and changed images. With --keep or --forget nothing else is done.
+    Measurements (also failed ones), comparisons and the files' `classic` vectors are kept in the
+    store, so the next run reads only new and changed images. --again repeats all. With --keep or
+    --forget nothing else is done.
 
-    The score combines the library's vectors with `classic` vectors, so all files are read. In
-    libraries that use `classic`, in libraries of more than 50,000 images, and with --stored,
-    --threshold or --unread, only the stored vectors are compared. `search` always uses the
-    threshold of the stored vectors.
+    The score combines the library's vectors with `classic` vectors, so the first run reads all
+    files. In libraries that use `classic`, in libraries of more than 50,000 images, and with
+    --stored, --threshold or --unread, only the stored vectors are compared. `search` always uses
+    the threshold of the stored vectors.
     """
     from imgsearch.evaluation.deduplication import find_duplicates
 

@@ -1,8 +1,9 @@
 """Groups near-duplicates in a library with a threshold measured on the library's own images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from imgsearch.backends import Collection
@@ -76,7 +77,7 @@ def find_duplicates(
     measured: dict[str, Any] | None = None
     candidates: float | None = None
     reused = False
-    with _space(library, progress, stored=stored) as (images, encoder):
+    with _space(library, progress, stored=stored, again=again) as (images, encoder):
         if threshold is None:
             kept = _Kept(library, precision, sample, again=again)
             measured = _measure(kept, images, encoder, progress, on_note or _ignore)
@@ -110,16 +111,18 @@ def find_duplicates(
 
 @contextmanager
 def _space(
-    library: Library, on_progress: OnProgress, *, stored: bool
+    library: Library, on_progress: OnProgress, *, stored: bool, again: bool
 ) -> Iterator[tuple[Collection, Encoder | None]]:
     """Yield the collection to group, and its ensemble. The ensemble is None for stored vectors."""
     if stored or not can_ensemble(library.collection):
         yield library.collection, None
         return
-    with ensemble_collection(library.collection, library.encoder, on_progress=on_progress) as (
-        images,
-        encoder,
-    ):
+    with ensemble_collection(
+        library.collection,
+        library.encoder,
+        memory=partial(library.signature_memory, again=again),
+        on_progress=on_progress,
+    ) as (images, encoder):
         yield images, encoder
 
 
@@ -140,7 +143,7 @@ class _Kept:
         """Return the measurement of a threshold as JSON values.
 
         Raises:
-            PrecisionUnreached: no threshold reaches the precision.
+            PrecisionUnreached: no threshold reaches the precision, in this run or an earlier one.
         """
         wanted = {
             "precision": self.precision,
@@ -150,16 +153,46 @@ class _Kept:
         }
         measured = None if self._again else self._memory.measured(wanted, self._ids)
         self.reused = measured is not None
-        if measured is None:
-            measured = calibrate(
+        if measured is not None:
+            _raise_if_unreached(measured)
+            return measured
+        try:
+            calibration = calibrate(
                 images,
                 encoder,
                 precision=self.precision,
                 sample=self._sample,
                 on_progress=on_progress,
-            ).to_dict()
-            self._memory.keep_measured(wanted, self._ids, measured)
+            )
+        except PrecisionUnreached as error:
+            self._memory.keep_measured(wanted, self._ids, _unreached(error))
+            raise
+        measured = calibration.to_dict()
+        self._memory.keep_measured(wanted, self._ids, measured)
         return measured
+
+
+def _unreached(error: PrecisionUnreached) -> dict[str, Any]:
+    """Return a failed measurement as JSON values."""
+    facts = {"best": error.best, "wanted": error.wanted, "checked": error.checked}
+    return {"unreached": str(error), **facts, "interval": error.interval}
+
+
+def _raise_if_unreached(measured: Mapping[str, Any]) -> None:
+    """Raise the error of a failed measurement again.
+
+    Raises:
+        PrecisionUnreached: it failed.
+    """
+    if "unreached" in measured:
+        raise PrecisionUnreached(
+            f"{measured['unreached']} An earlier run found this; --again (again=True) measures "
+            "again.",
+            best=measured["best"],
+            wanted=measured["wanted"],
+            checked=measured["checked"],
+            interval=measured["interval"] and tuple(measured["interval"]),
+        )
 
 
 def _measure(

@@ -22,6 +22,8 @@ from imgsearch.encoders import Encoder, load, unit
 from imgsearch.encoders.embedding import model_input
 from imgsearch.errors import EncoderError, ImageError, SourceError
 from imgsearch.images import sources
+from imgsearch.library.duplicate_memory import identity_of
+from imgsearch.library.signature_memory import SignatureMemory
 from imgsearch.types import Fingerprint, Matrix, Pixels, Record, Vector
 
 MOST: Final = 50_000  # images compared exactly in memory, which takes some minutes
@@ -69,11 +71,16 @@ def can_ensemble(collection: Collection) -> bool:
 
 @contextmanager
 def ensemble_collection(
-    collection: Collection, encoder: Encoder, *, on_progress: OnProgress | None = None
+    collection: Collection,
+    encoder: Encoder,
+    *,
+    memory: Callable[[Fingerprint], SignatureMemory] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Iterator[tuple[Collection, EnsembleEncoder]]:
     """Yield an in-memory collection of the images with ensemble vectors, and its encoder.
 
-    Each file is read and embedded with `classic`. Unreadable files are left out.
+    Each file is read and embedded with `classic`, unless `memory`, which is called with the
+    fingerprint of `classic`, has its signature. Unreadable files are left out.
 
     Raises:
         EncoderMismatch: `encoder` is not the collection's encoder.
@@ -86,24 +93,58 @@ def ensemble_collection(
         schema = Schema(both.dim, fields=collection.schema.fields, encoder=both.fingerprint)
         target = store.create("images", schema)
         records = collection.iterate(where=where)
+        signatures = _Signatures(both.first, memory and memory(both.first.fingerprint))
         while batch := list(islice(records, _BATCH)):
-            target.upsert(_embed(batch, both))
+            target.upsert(_embed(batch, both, signatures))
             done += len(batch)
             if on_progress:
                 on_progress("reading", done, max(total, done))
+        signatures.finish()
         yield target, both
 
 
-def _embed(batch: Sequence[Record], encoder: EnsembleEncoder) -> list[Record]:
+class _Signatures:
+    """The vectors of files by `classic`, from the memory or from the files."""
+
+    def __init__(self, encoder: Encoder, memory: SignatureMemory | None) -> None:
+        self._encoder, self._memory = encoder, memory
+        self._used: set[str] = set()
+
+    def of(self, record: Record) -> Vector:
+        """Return the vector of a record's file.
+
+        Raises:
+            ImageError, SourceError, EncoderError: the file cannot be read, decoded or embedded.
+        """
+        path = str(record.fields.get("path", ""))
+        memory, identity = self._memory, identity_of(record.id, path)
+        if memory is None or identity is None:
+            return self._read(path)
+        self._used.add(identity)
+        vector = memory.get(identity)
+        return memory.keep(identity, self._read(path)) if vector is None else vector
+
+    def finish(self) -> None:
+        """Save new vectors."""
+        if self._memory is not None:
+            self._memory.finish(self._used)
+
+    def _read(self, path: str) -> Vector:
+        prepared = model_input(self._encoder, sources.read(path), path)
+        vector: Vector = unit(self._encoder.features([prepared]))[0]
+        return vector
+
+
+def _embed(
+    batch: Sequence[Record], encoder: EnsembleEncoder, signatures: _Signatures
+) -> list[Record]:
     """Return the readable records with ensemble vectors."""
     pairs: list[tuple[Record, Vector, Vector]] = []
     for record in batch:
-        path = str(record.fields.get("path", ""))
         if record.vector is None or not can_compare(record.vector):
             continue
         try:
-            prepared = model_input(encoder.first, sources.read(path), path)
-            vector = unit(encoder.first.features([prepared]))[0]
+            vector = signatures.of(record)
         except (ImageError, SourceError, EncoderError):
             continue
         pairs.append((record, vector, record.vector))

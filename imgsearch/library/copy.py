@@ -10,6 +10,7 @@ import numpy as np
 
 from imgsearch.backends import Collection, Index, Metric, VectorBackend, notes, versions
 from imgsearch.errors import BackendError, ConfigError, EncoderMismatch
+from imgsearch.library.duplicate_memory import DuplicateMemory
 from imgsearch.text import counted
 from imgsearch.types import Record
 
@@ -49,8 +50,8 @@ def copy(
     A missing collection is created with the source's schema and encoder, and with `index` and
     `metric` if given. Records that exist with the same fields are not written again, so an
     interrupted copy can be re-run. Notes, such as thresholds, are copied unless the target has its
-    own. One batch is held in memory. `on_progress` is called with the number of records done and
-    the total.
+    own, and so is what de-duplication remembers, such as pairs that are kept apart. One batch is
+    held in memory. `on_progress` is called with the number of records done and the total.
 
     Raises:
         ConfigError: source and target are the same collection.
@@ -95,6 +96,8 @@ def copy(
     if on_progress:
         on_progress(copied + skipped, copied + skipped)
     notes.carry(source, origin, target, into)
+    if schema.encoder is not None:
+        DuplicateMemory(target, into).take(DuplicateMemory(source, origin))
     return Transfer(copied, skipped, len(sample.ids), monotonic() - started, doubled)
 
 

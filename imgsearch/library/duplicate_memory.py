@@ -2,10 +2,11 @@
 
 - pairs of images that a user keeps apart, because they are not duplicates
 - comparisons of files, which are valid as long as both files have the same size and time
-- measurements of thresholds, which are valid as long as nine of ten images are the same
+- measurements of thresholds, also failed ones, which are valid as long as nine of ten images are
+  the same
 
-With another encoder measurements are forgotten, because its scores differ. A model change carries
-over the pairs and the comparisons.
+The signatures of files are in `signature_memory`. A model change and a copy carry over all but the
+measurements of another encoder, whose scores differ.
 """
 
 import json
@@ -19,6 +20,7 @@ from imgsearch.backends.note_log import MAX_PART, NoteLog
 from imgsearch.errors import ImageNotFound
 from imgsearch.filters import Field
 from imgsearch.images.sources import printable
+from imgsearch.library import signature_memory
 from imgsearch.library.progress import absolute
 from imgsearch.text import load_json
 
@@ -51,6 +53,7 @@ class DuplicateMemory:
         self._apart = NoteLog(store, collection, "apart")
         self._compared = NoteLog(store, collection, "compared")
         self._measured = NoteLog(store, collection, "measured")
+        self._signatures = NoteLog(store, collection, signature_memory.KIND)
 
     def apart(self) -> set[Pair]:
         """Return the pairs that are not duplicates."""
@@ -93,9 +96,10 @@ class DuplicateMemory:
             self._write(self._compared, lines[-_COMPARED:])
 
     def take(self, former: "DuplicateMemory") -> None:
-        """Add the pairs and comparisons of a former collection with the same images.
+        """Add what was remembered of a former collection with the same images.
 
-        They hold for every encoder, because they are about files.
+        Pairs, comparisons and signatures hold for every encoder, because they are about files. A
+        measurement names its encoder.
         """
         apart, compared = former.apart(), former.compared()
         if apart - self.apart():
@@ -103,6 +107,13 @@ class DuplicateMemory:
             self._write(self._apart, sorted(sorted(pair) for pair in pairs))
         if compared:
             self.keep_compared({**compared, **self.compared()})
+        for log, old in (
+            (self._measured, former._measured),
+            (self._signatures, former._signatures),
+        ):
+            if log.head() is None and (head := old.head()) and (parts := old.parts(head)):
+                self._collection.require_own()
+                log.replace(parts, head.facts)
 
     def measured(self, wanted: Mapping[str, Any], ids: Iterable[str]) -> dict[str, Any] | None:
         """Return a measurement for the arguments `wanted`, if it was made on these images.

@@ -25,8 +25,9 @@ from imgsearch.library.migration import (
 )
 from imgsearch.library.progress import Progress
 from imgsearch.library.progress_bar import progress_bar
+from imgsearch.library.signature_memory import SignatureMemory
 from imgsearch.library.thresholds import Thresholds
-from imgsearch.types import Failure
+from imgsearch.types import Failure, Fingerprint
 
 
 class VersionedImages(LibraryContents):
@@ -100,6 +101,17 @@ class VersionedImages(LibraryContents):
             CollectionNotFound: nothing was added yet.
         """
         return DuplicateMemory(self._handle.backend, self._handle.required())
+
+    def signature_memory(self, encoder: Fingerprint, *, again: bool = False) -> SignatureMemory:
+        """Return the files' signatures by an encoder that de-duplication remembers.
+
+        With `again` earlier ones are forgotten.
+
+        Raises:
+            CollectionNotFound: nothing was added yet.
+        """
+        store, collection = self._handle.backend, self._handle.required()
+        return SignatureMemory(store, collection, encoder, again=again)
 
     @property
     def collection(self) -> Collection:

@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 import imgsearch
-from imgsearch.errors import ImageNotFound
+from imgsearch.backends import connect
+from imgsearch.errors import ImageNotFound, PrecisionUnreached
 from imgsearch.evaluation import deduplication, verification
 from imgsearch.evaluation.deduplication import find_duplicates
+from imgsearch.library.copy import copy
 from tests.pictures import picture, write
 
 
@@ -137,3 +139,34 @@ def test_many_pairs_are_kept(library):
     memory._write(memory._apart, [[ids[0], f"{number:064x}"] for number in range(3_000)])
     memory.keep_apart(ids[0], ids[1])
     assert len(library.duplicate_memory.apart()) == 3_001
+
+
+def test_failed_measurement_is_not_repeated(library, calls, monkeypatch):
+    def fail(*_arguments, **_options):
+        calls.append("calibrate")
+        raise PrecisionUnreached("no threshold.", best=0.5, wanted=0.9, interval=(0.4, 0.6))
+
+    monkeypatch.setattr(deduplication, "calibrate", fail)
+    for _ in range(2):
+        with pytest.raises(PrecisionUnreached, match=r"^no threshold\.") as caught:
+            find_duplicates(library, precision=0.9, sample=16)
+        assert (caught.value.best, caught.value.interval) == (0.5, (0.4, 0.6))
+    assert "An earlier run found this; --again" in str(caught.value)
+    assert calls == ["calibrate"]
+    with pytest.raises(PrecisionUnreached):
+        find_duplicates(library, precision=0.9, sample=16, again=True)
+    assert calls == ["calibrate", "calibrate"]
+
+
+def test_copy_keeps_pairs_comparisons_and_measurements(library, calls, tmp_path):
+    pair = library.duplicate_memory.keep_apart(
+        *(str(tmp_path / "fotos" / name) for name in PAIRS[0])
+    )
+    first = find_duplicates(library, precision=0.5, sample=16)
+    with connect(library.url) as source, connect(str(tmp_path / "ü.db")) as target:
+        copy(source, target, "images", name="kopie")
+    del calls[:]
+    with imgsearch.open(str(tmp_path / "ü.db"), collection="kopie") as other:
+        assert other.duplicate_memory.apart() == {pair}
+        again = find_duplicates(other, precision=0.5, sample=16)
+        assert (again.reused, again.apart, names(again), calls) == (True, 1, names(first), [])

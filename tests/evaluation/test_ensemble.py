@@ -1,5 +1,6 @@
 """Combined scores of two encoders, and a collection's images in the combined space."""
 
+import os
 import uuid
 
 import numpy as np
@@ -9,6 +10,7 @@ import imgsearch
 from imgsearch.encoders import load
 from imgsearch.errors import EncoderMismatch
 from imgsearch.evaluation.ensemble import EnsembleEncoder, can_ensemble, ensemble_collection
+from imgsearch.images import sources
 from tests.pictures import picture, write
 
 
@@ -55,3 +57,20 @@ def test_collections_of_classic_are_not_joined(library, tmp_path):
 def test_another_encoder_is_rejected(library):
     with pytest.raises(EncoderMismatch), ensemble_collection(library.collection, load("classic")):
         pass
+
+
+def test_signatures_are_remembered(library, tmp_path, monkeypatch):
+    def vectors():
+        with ensemble_collection(
+            library.collection, load("lite"), memory=library.signature_memory
+        ) as (images, _):
+            return {record.id: record.vector.tolist() for record in images.iterate()}
+
+    first = vectors()
+    assert len(first) == 6
+    changed = min((tmp_path / "fötos").iterdir())
+    read, files = sources.read, []
+    monkeypatch.setattr(sources, "read", lambda path: files.append(path) or read(path))
+    assert (vectors(), files) == (first, [])
+    os.utime(changed, ns=(1, 1))  # it may have other bytes now
+    assert (vectors(), files) == (first, [str(changed)])
