@@ -11,8 +11,14 @@ from typing_extensions import override
 
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import CollectionView, FieldNames
-from imgsearch.backends.schema import Schema
-from imgsearch.errors import BackendError, CollectionNotFound, FieldInvalid, SchemaMismatch
+from imgsearch.backends.schema import FLOAT_METRICS, Metric, Schema
+from imgsearch.errors import (
+    BackendError,
+    CollectionNotFound,
+    FieldInvalid,
+    IndexRefused,
+    SchemaMismatch,
+)
 from imgsearch.fields import ZEROS, FieldType, typed
 from imgsearch.types import Closeable, Fingerprint, Value
 
@@ -22,13 +28,14 @@ class Capabilities:
     """Optional features of a store.
 
     `indexes` are the index kinds that the store builds. An exact-search store accepts all kinds and
-    builds none. A `persistent` store keeps vectors after the process ends. A `shared` store can be
-    used by several processes at the same time.
+    builds none. `metrics` are the metrics by which it compares. A `persistent` store keeps vectors
+    after the process ends. A `shared` store can be used by several processes at the same time.
     """
 
     indexes: frozenset[str]
     persistent: bool
     shared: bool
+    metrics: frozenset[Metric] = FLOAT_METRICS
 
 
 class VectorBackend(Closeable):
@@ -68,6 +75,23 @@ class VectorBackend(Closeable):
         Raises:
             CollectionNotFound: no collection has this name.
         """
+
+    def require_metric(self, schema: Schema) -> None:
+        """Check that the store compares by the schema's metric.
+
+        Raises:
+            IndexRefused: it does not.
+        """
+        if schema.metric not in self.capabilities.metrics:
+            known = ", ".join(sorted(self.capabilities.metrics))
+            advice = (
+                " It stores floats only: compare the same bits by cosine, which gives the same "
+                "order and scores."
+            )
+            raise IndexRefused(
+                f"{self.url} cannot compare by {schema.metric}, but by {known}."
+                + (advice if schema.is_binary else "")
+            )
 
     def open_named(self, name: str, names: FieldNames) -> Collection:
         """Open an existing collection read-only, with other field names than imgsearch's.

@@ -149,7 +149,7 @@ def check_filter(schema: Schema, where: Filter) -> None:
 
 
 def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:
-    """Return vectors as float32, shape (n, dim), C-contiguous.
+    """Return vectors as float32, shape (n, dim), C-contiguous; for bits, as ±1/√dim.
 
     Raises:
         DimensionMismatch: the shape is not (n, dim).
@@ -170,7 +170,16 @@ def check_vectors(schema: Schema, vectors: Matrix) -> Matrix:
     # NaN and infinity propagate to the norm, so one check finds all faults
     if not _is_norm(squared).all():
         raise VectorInvalid(_vector_fault(matrix))
-    return matrix
+    return signs(matrix > 0) if schema.is_binary else matrix
+
+
+def signs(bits: npt.NDArray[Any]) -> Matrix:
+    """Return bits (…, dim) as unit vectors, float32: 1/√dim for 1, and -1/√dim for 0.
+
+    Their cosine is 1 - 2 h / dim, where h is the number of different bits.
+    """
+    length = np.float32(bits.shape[-1] ** -0.5)
+    return np.where(bits, length, -length)
 
 
 def can_compare(vector: Vector | None) -> TypeGuard[Vector]:

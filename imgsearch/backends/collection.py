@@ -269,8 +269,7 @@ class Collection(ABC):
         def read(ids: Sequence[str]) -> dict[str, Record]:
             return self._get(ids, vectors=True)
 
-        metric = self.schema.metric
-        return plan.search(queries, k, metric=metric, search=search, scan=scan, read=read)
+        return plan.search(queries, k, schema=self.schema, search=search, scan=scan, read=read)
 
     def doubled(self, where: Filter | None = None) -> int:  # noqa: ARG002  # for servers
         """Return the number of rows that repeat an id. Only a Milvus server can hold such rows.

@@ -6,24 +6,26 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch.backends.schema import Metric
+from imgsearch.backends.schema import Metric, Schema
 from imgsearch.types import Hit, Matrix, Value
 
 BLOCK: Final = 4_096  # rows converted to float64 at once; 64 MB with 2,048 dimensions
 
 
-def hit(metric: Metric, similarity: float, id_: str, fields: Mapping[str, Value]) -> Hit:
-    """Convert a store's similarity, or squared distance for L2, to a `Hit`.
+def hit(schema: Schema, similarity: float, id_: str, fields: Mapping[str, Value]) -> Hit:
+    """Convert a store's similarity to a `Hit`; L2 and Hamming have distances instead.
 
     Cosines are clamped to [-1, 1] and squared distances to at least 0, because stores round.
     """
-    match metric:
+    match schema.metric:
         case "l2":
             distance = max(similarity, 0.0)
             return Hit(id_, 1 - distance / 2, distance, fields)
         case "cosine":
             cosine = min(max(similarity, -1.0), 1.0)
             return Hit(id_, cosine, 1 - cosine, fields)
+        case "hamming":
+            return Hit(id_, 1 - 2 * similarity / schema.dim, similarity, fields)
         case _:
             return Hit(id_, similarity, -similarity, fields)
 
@@ -31,7 +33,10 @@ def hit(metric: Metric, similarity: float, id_: str, fields: Mapping[str, Value]
 def similarities(
     queries: Matrix, vectors: Matrix, places: npt.NDArray[np.intp], metric: Metric
 ) -> npt.NDArray[np.float64]:
-    """Return cosines, inner products or squared distances, float64, shape (queries, places).
+    """Return cosines, inner products or distances, float64, shape (queries, places).
+
+    Distances are squared for L2, and the number of different bits for vectors of bits, ±1/√d.
+
 
     Computed in float64, so that nearly equal scores are in the right order.
     """
@@ -45,5 +50,7 @@ def similarities(
         elif metric == "l2":
             squares = (left**2).sum(axis=1)[:, None] + (block**2).sum(axis=1)
             products = squares - 2 * products
+        elif metric == "hamming":
+            products = np.rint((1 - products) * queries.shape[1] / 2)
         similarity[:, start : start + BLOCK] = products
     return similarity

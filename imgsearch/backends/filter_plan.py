@@ -12,7 +12,7 @@ import numpy as np
 
 from imgsearch.backends.checks import can_compare
 from imgsearch.backends.exact import hit, similarities
-from imgsearch.backends.schema import Metric
+from imgsearch.backends.schema import Schema
 from imgsearch.filters import And, Filter, Glob, Leaf, Not, Or, leaves, matches
 from imgsearch.types import MAX_K, Hit, Matrix, Record, Value
 
@@ -77,7 +77,7 @@ class Plan:
         queries: Matrix,
         k: int,
         *,
-        metric: Metric,
+        schema: Schema,
         search: Callable[[Matrix, int], list[list[Hit]]],
         scan: Callable[[], Iterator[Record]],
         read: Callable[[Sequence[str]], dict[str, Record]],
@@ -102,7 +102,7 @@ class Plan:
             limit = min(_MORE * limit, MAX_K)
         if pending:
             ids = (record.id for record in scan() if self.accepts(record.fields))
-            nearest = _nearest(queries[pending], k, metric, ids, read)
+            nearest = _nearest(queries[pending], k, schema, ids, read)
             for row, hits in zip(pending, nearest, strict=True):
                 results[row] = hits
         return results
@@ -111,7 +111,7 @@ class Plan:
 def _nearest(
     queries: Matrix,
     k: int,
-    metric: Metric,
+    schema: Schema,
     ids: Iterator[str],
     read: Callable[[Sequence[str]], dict[str, Record]],
 ) -> list[list[Hit]]:
@@ -122,10 +122,10 @@ def _nearest(
         if not records:
             continue
         vectors = np.array([record.vector for record in records], np.float32)
-        scores = similarities(queries, vectors, np.arange(len(records)), metric)
+        scores = similarities(queries, vectors, np.arange(len(records)), schema.metric)
         for row, values in enumerate(scores):
             hits = [
-                hit(metric, float(value), record.id, record.fields)
+                hit(schema, float(value), record.id, record.fields)
                 for record, value in zip(records, values, strict=True)
             ]
             nearest[row] = sorted([*nearest[row], *hits], key=lambda it: -it.score)[:k]

@@ -12,7 +12,7 @@ from imgsearch.backends.base import Capabilities, VectorBackend, filled, require
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.exact import hit, similarities
 from imgsearch.backends.identity import dropped_error, require_same
-from imgsearch.backends.schema import Schema
+from imgsearch.backends.schema import METRICS, Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
 from imgsearch.filters import Filter, matches
 from imgsearch.types import Hit, Matrix, Record, Value, check_name
@@ -86,7 +86,9 @@ class Backend(VectorBackend):
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
         del token, timeout  # for servers
         self.url = url
-        self.capabilities = Capabilities(frozenset({"flat"}), persistent=False, shared=False)
+        self.capabilities = Capabilities(
+            frozenset({"flat"}), persistent=False, shared=False, metrics=frozenset(METRICS)
+        )
         name = url.partition("://")[2]
         self._shelf: Shelf | None
         with self._guard:
@@ -249,12 +251,12 @@ class MemoryCollection(Collection):
     def _nearest(
         self, scores: npt.NDArray[np.float64], places: npt.NDArray[np.intp], k: int
     ) -> list[Hit]:
-        ascending = scores if self.schema.metric == "l2" else -scores
+        ascending = scores if self.schema.metric in ("l2", "hamming") else -scores
         kept = np.argpartition(ascending, k - 1)[:k] if k < len(places) else np.arange(len(places))
         kept = kept[np.lexsort((kept, ascending[kept]))]  # ties: the older row first
         return [
             hit(
-                self.schema.metric,
+                self.schema,
                 float(scores[at]),
                 self._all.ids[places[at]],
                 dict(self._all.fields[places[at]]),

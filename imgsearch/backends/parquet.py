@@ -22,7 +22,7 @@ from imgsearch.backends.base import Capabilities, VectorBackend
 from imgsearch.backends.checks import can_compare
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.memory import MemoryCollection, Rows, Shelf
-from imgsearch.backends.schema import Index, Schema
+from imgsearch.backends.schema import METRICS, Index, Schema
 from imgsearch.errors import (
     BackendError,
     CollectionNotFound,
@@ -49,7 +49,9 @@ class Backend(VectorBackend):
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
         del token, timeout  # for servers
         self.url = url
-        self.capabilities = Capabilities(frozenset({"flat"}), persistent=True, shared=True)
+        self.capabilities = Capabilities(
+            frozenset({"flat"}), persistent=True, shared=True, metrics=frozenset(METRICS)
+        )
         self._file = Path(url.partition("://")[2])
         self._name, self._rows = _read(self._file)
 

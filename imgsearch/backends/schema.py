@@ -10,9 +10,11 @@ from imgsearch.fields import ZEROS, FieldType, check_field_name
 from imgsearch.text import did_you_mean, load_json, removal_advice
 from imgsearch.types import Fingerprint
 
-Metric = Literal["cosine", "ip", "l2"]
+Metric = Literal["cosine", "ip", "l2", "hamming"]
 
-METRICS: Final[tuple[Metric, ...]] = ("cosine", "ip", "l2")
+METRICS: Final[tuple[Metric, ...]] = ("cosine", "ip", "l2", "hamming")
+"""The metrics. "hamming" compares bits: a component above 0 is 1, any other is 0."""
+FLOAT_METRICS: Final[frozenset[Metric]] = frozenset({"cosine", "ip", "l2"})
 INDEXES: Final[Mapping[str, Mapping[str, int]]] = {
     "flat": {},
     "ivf_flat": {"nlist": 128},
@@ -119,7 +121,8 @@ class Schema:
     is None if it is unknown which encoder made the vectors.
 
     Raises:
-        ConfigError: the metric or a field type is unknown, or the dimension is below 1.
+        ConfigError: the metric or a field type is unknown, the dimension is below 1, or it is not a
+            multiple of 8 and the metric is "hamming".
     """
 
     dim: int
@@ -133,12 +136,19 @@ class Schema:
         if self.dim < 1:
             raise ConfigError(f"dimension must be at least 1, not {self.dim}")
         check_metric(self.metric)
+        if self.is_binary and self.dim % 8:
+            raise ConfigError(f"the metric hamming needs a multiple of 8 bits, not {self.dim}.")
         for name, kind in self.fields.items():
             if kind not in ZEROS:
                 raise ConfigError(
                     f"field {name!r} has unknown type {kind!r}. Use one of {', '.join(ZEROS)}."
                 )
             check_field_name(name)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether vectors are stored as bits."""
+        return self.metric == "hamming"
 
     def require_current_encoder(self) -> None:
         """Check that the vectors' encoder was not removed from imgsearch.
@@ -207,6 +217,11 @@ class Schema:
 
 def _model(encoder: Fingerprint | None) -> str:
     return encoder.model if encoder else "none noted"
+
+
+def default_index(metric: Metric) -> str:
+    """Return the index kind of a new collection: HNSW, or "flat" for bits."""
+    return "flat" if metric == "hamming" else "hnsw"
 
 
 def check_metric(metric: object) -> None:

@@ -13,7 +13,7 @@ from imgsearch.encoders import load_arguments, names, registered, registry
 from imgsearch.encoders.base import Encoder, unit
 from imgsearch.encoders.load_arguments import TIMM, TOWHEE, on_disk
 from imgsearch.encoders.recipe import Plan, Recipe
-from imgsearch.encoders.registry import DEFAULT, OWN_RUNTIMES, Model
+from imgsearch.encoders.registry import DEFAULT, OWN_RUNTIMES, WITHOUT_WEIGHTS, Model
 from imgsearch.encoders.weights import cache
 from imgsearch.encoders.weights.files import Options, locate, plain_options, stamp
 from imgsearch.errors import WeightsNotFound
@@ -81,7 +81,7 @@ def load(
         return _reduce(encoder, None if reduction is None else locate(str(reduction)))
     parsed = load_arguments.parse(model, weights, options)
     path = parsed.weights
-    if path is None and parsed.plan.family != "classic":
+    if path is None and parsed.plan.family not in WITHOUT_WEIGHTS:
         path = load_arguments.require_weights(parsed.plan)
     stamps = tuple(stamp(file) if file else () for file in (path, parsed.reduction))
     key = (model, stamps, json.dumps(parsed.options))
@@ -113,7 +113,7 @@ def check(
         return
     parsed = load_arguments.parse(model, weights, options)
     plan, path = parsed.plan, parsed.weights
-    if plan.family not in OWN_RUNTIMES and (path is None or not path.is_dir()):
+    if plan.family not in (*OWN_RUNTIMES, *WITHOUT_WEIGHTS) and (path is None or not path.is_dir()):
         # a folder may describe its own model
         names.check(plan.family, plan.name)
     from imgsearch.encoders.build import check_running
@@ -165,7 +165,7 @@ def pull(model: str, *, target: Path | None = None, source: Path | None = None) 
         raise WeightsNotFound(f"{model} is not imgsearch's own: its package has its weights.")
     settings = Settings.from_environment()
     plan, row = load_arguments.make_plan(model), registry.find(model)
-    if plan.family == "classic":
+    if plan.family in WITHOUT_WEIGHTS:
         raise WeightsNotFound(f"{model} has no weights. It needs no download.")
     if row is not None and row.package:
         raise WeightsNotFound(
@@ -217,6 +217,10 @@ def _build(model: str, plan: Plan, path: Path | None, options: Options) -> Encod
         from imgsearch.encoders.classic.encoder import ClassicEncoder
 
         return ClassicEncoder()
+    if plan.family == "hash":
+        from imgsearch.encoders.hashes.encoder import HashEncoder
+
+        return HashEncoder(plan.label)
     row = registry.find(model)
     if plan.family == "lite" and path is not None and row is not None:
         from imgsearch.encoders.lite.encoder import LiteEncoder

@@ -45,7 +45,7 @@ def parse(model: str, weights: str | os.PathLike[str] | None, options: Options |
     plain = plain_options(options)
     reduction = plain.pop("reduction", None)
     plan = make_plan(model)
-    if plan.family == "classic" and (weights is not None or plain):
+    if plan.family in registry.WITHOUT_WEIGHTS and (weights is not None or plain):
         raise ConfigError(f"the encoder {model} takes neither weights nor options")
     if plan.family == "lite":
         _check_lite(model, weights, plain)

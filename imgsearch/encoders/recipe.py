@@ -79,8 +79,8 @@ class Recipe:
 class Plan:
     """A model to build.
 
-    `family` is "lite", "classic", "timm", "clip" or "towhee", and `name` the model's name in the
-    family. `label` is the name in fingerprints. The user's options override `defaults`.
+    `family` is "lite", "classic", "hash", "timm", "clip" or "towhee", and `name` the model's name
+    in the family. `label` is the name in fingerprints. The user's options override `defaults`.
     `languages` are the languages of supported texts.
     """
 

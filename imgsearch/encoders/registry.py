@@ -16,9 +16,11 @@ _PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "lite": ("onnxruntime",),
     "timm": PACKAGES,
     "clip": _CLIP,
+    "hash": ("imagehash",),
     "towhee": (*_CLIP, "towhee"),  # looking for towhee.models would import Towhee
 }
 OWN_RUNTIMES: Final = ("lite", "classic")
+WITHOUT_WEIGHTS: Final = ("classic", "hash")
 """The runtimes of imgsearch's own encoders, which need no extra."""
 
 _PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
@@ -28,8 +30,8 @@ _PIXELS: Final = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean"
 class Model:
     """A model in models.toml, which explains the fields, or a family.
 
-    `runtime` is "lite", "classic", "timm", "clip" or "towhee", or "plugin" for an encoder of
-    another package. A family such as ``timm:NAME`` has no `dim`, and 0 for `mb` (1e6 bytes of
+    `runtime` is "lite", "classic", "hash", "timm", "clip" or "towhee", or "plugin" for an encoder
+    of another package. A family such as ``timm:NAME`` has no `dim`, and 0 for `mb` (1e6 bytes of
     float32 weights) and `gflops` (one image).
     """
 

@@ -16,6 +16,7 @@ from imgsearch.backends import (
     versions,
 )
 from imgsearch.backends.collection import unnamed_encoder_error
+from imgsearch.backends.schema import default_index
 from imgsearch.encoders import Recipe
 from imgsearch.errors import (
     CollectionNotFound,
@@ -280,7 +281,8 @@ def _index_and_metric(
         SchemaMismatch: the collection has another index or metric.
     """
     if collection is None:
-        return str(Index.parse(options.index or "hnsw")), options.metric or "cosine"
+        metric = options.metric or "cosine"
+        return str(Index.parse(options.index or default_index(metric))), metric
     schema = collection.schema
     requested = Index.parse(options.index) if options.index else schema.index
     wanted = replace(schema, index=requested, metric=options.metric or schema.metric)

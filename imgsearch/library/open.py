@@ -56,8 +56,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     the collection is opened in another process. An
     existing collection remembers its own; give `weights` only if the file has moved.
     `index` is "flat", "ivf_flat:nlist=128", "ivf_sq8" or "hnsw" (the default), `metric` "cosine"
-    (the default), "ip" or "l2". `timeout` is in seconds. `regions` is the folder of an object
-    detector, or a `Detection`: the objects in each added image are then searchable, too.
+    (the default), "ip", "l2" or "hamming" (of bits, whose default index is "flat"). `timeout` is
+    in seconds. `regions` is the folder of an object detector, or a `Detection`: the objects in each
+    added image are then searchable, too.
     `max_pixels` limits the decoded pixels of an added image or a query image. A JPEG is decoded at
     1/2, 1/4 or 1/8 scale if that is enough for the encoder, so a 200-megapixel JPEG is accepted.
 

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -31,6 +32,7 @@ from imgsearch.filters import (
     Where,
     to_filter,
 )
+from imgsearch.testing.contract import test_bits as bits
 from imgsearch.testing.contract import test_filters as filters
 from imgsearch.testing.contract import test_indexes as indexes
 from imgsearch.testing.contract.bench import FOREIGN, Bench, unit
@@ -72,6 +74,42 @@ class RootOfDistance(MemoryCollection):
             [Hit(h.id, 1 - h.distance**0.5 / 2, h.distance**0.5, h.fields) for h in hits]
             for hits in hits_by_query
         ]
+
+
+class ShareOfBits(MemoryCollection):
+    """Reports the share of different bits instead of their number."""
+
+    @override
+    def _search(self, queries: Matrix, **options: Any) -> list[list[Hit]]:
+        hits_by_query = super()._search(queries, **options)
+        if self.schema.metric != "hamming":
+            return hits_by_query
+        return [
+            [Hit(h.id, h.score, h.distance / self.schema.dim, h.fields) for h in hits]
+            for hits in hits_by_query
+        ]
+
+
+class ReturnsBits(MemoryCollection):
+    """Returns 0 and 1 instead of unit vectors."""
+
+    @override
+    def _get(self, ids: Sequence[str], *, vectors: bool) -> dict[str, Record]:
+        records = super()._get(ids, vectors=vectors)
+        return {
+            name: r if r.vector is None else Record(r.id, (r.vector > 0) * np.float32(1), r.fields)
+            for name, r in records.items()
+        }
+
+
+class TakesAnyMetric(Backend):
+    """Accepts bits, and compares them as floats."""
+
+    @override
+    def create(self, name: str, schema: Schema) -> Collection:
+        if schema.metric == "hamming":
+            schema = replace(schema, metric="cosine")
+        return super().create(name, schema)
 
 
 class Unnormalized(MemoryCollection):
@@ -570,6 +608,10 @@ CAUGHT: list[tuple[type, Callable[..., None]]] = [
     (DistancesAsScores, contract.test_scores_and_distances_by_hand),
     (FurthestFirst, contract.test_order_is_nearest_first),
     (RootOfDistance, contract.test_scores_and_distances_by_hand),
+    (ShareOfBits, bits.test_distance_is_the_number_of_different_bits),
+    (ReturnsBits, bits.test_components_above_zero_are_ones_and_come_back_as_unit_vectors),
+    (FurthestFirst, bits.test_nearest_bits_are_found_in_every_index),
+    (TakesAnyMetric, bits.test_reopened_collection_keeps_its_metric),
     (Unnormalized, contract.test_scores_and_distances_by_hand),
     (Fieldless, contract.test_fields_keep_their_types),
     (Stringly, contract.test_fields_keep_their_types),
@@ -625,7 +667,7 @@ CAUGHT: list[tuple[type, Callable[..., None]]] = [
 ]
 TESTS = [
     test
-    for module in (contract, filters, indexes)
+    for module in (bits, contract, filters, indexes)
     for name, test in vars(module).items()
     # memory does not survive the process
     if name.startswith("test_") and name != "test_records_outlive_the_connection_on_disk"

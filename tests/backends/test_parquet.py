@@ -38,7 +38,7 @@ def collection(request):
 @pytest.fixture
 def file(collection, tmp_path):
     path = tmp_path / "größe.parquet"
-    assert write(path, collection, name="bilder") == len(NASTY)
+    assert write(path, collection.schema, collection.iterate, name="bilder") == len(NASTY)
     return path
 
 

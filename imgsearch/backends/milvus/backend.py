@@ -23,14 +23,16 @@ from imgsearch.backends.milvus.embedded import is_of_disk
 from imgsearch.backends.milvus.errors import text_of
 from imgsearch.backends.milvus.layout import Layout
 from imgsearch.backends.milvus.schema import (
+    BINARY,
     BUILT,
     COLUMNS,
     PROPERTY,
     check_index,
     described,
+    index_type,
     searched_vector,
 )
-from imgsearch.backends.schema import Schema
+from imgsearch.backends.schema import FLOAT_METRICS, METRICS, Schema
 from imgsearch.errors import (
     BackendUnavailable,
     CollectionNotFound,
@@ -48,8 +50,12 @@ class Backend(VectorBackend):
         self.url = url
         self.connection = Connection(url, token=token, timeout=timeout)
         self._timeout = self.connection.timeout
+        server = self.connection.path is None
         self.capabilities = Capabilities(
-            BUILT, persistent=True, shared=self.connection.path is None
+            BUILT,
+            persistent=True,
+            shared=server,
+            metrics=frozenset(METRICS) if server else FLOAT_METRICS,  # lite 3.2.2 has no bits
         )
         self.drops = 0  # collections that this object dropped
 
@@ -245,16 +251,22 @@ class Backend(VectorBackend):
         return str(client.describe_collection(name, timeout=self._timeout)["collection_name"])
 
     def _create(self, client: MilvusClient, name: str, schema: Schema) -> None:
-        if schema.index.kind not in BUILT:
-            kinds = ", ".join(sorted(BUILT))
-            raise IndexRefused(f"{self.url} cannot build {schema.index.kind}. Use one of {kinds}.")
+        self.require_metric(schema)
+        built = BINARY if schema.is_binary else BUILT
+        if schema.index.kind not in built:
+            kinds = ", ".join(sorted(built))
+            by = f" by {schema.metric}" if schema.is_binary else ""
+            raise IndexRefused(
+                f"{self.url} cannot build {schema.index.kind}{by}. Use one of {kinds}."
+            )
         self.connection.check_writable()
         if folder := self.connection.folder:
             milvus_folder.free_name(folder, name)
         text = schema.to_json()
         columns = client.create_schema(enable_dynamic_field=True, description=text)
         columns.add_field("id", DataType.VARCHAR, is_primary=True, max_length=MAX_ID)
-        columns.add_field("vector", DataType.FLOAT_VECTOR, dim=schema.dim)
+        vector = DataType.BINARY_VECTOR if schema.is_binary else DataType.FLOAT_VECTOR
+        columns.add_field("vector", vector, dim=schema.dim)
         for field, kind in schema.fields.items():
             extra = {"max_length": MAX_TEXT} if kind == "str" else {}
             columns.add_field(field, DataType[COLUMNS[kind]], **extra)
@@ -281,7 +293,7 @@ class Backend(VectorBackend):
         params = client.prepare_index_params()
         params.add_index(
             "vector",
-            index_type=schema.index.kind.upper(),
+            index_type=index_type(schema),
             metric_type=schema.metric.upper(),
             # flat and nested, because lite ignores the parameters that pymilvus flattens
             params={**build, "params": build} if build else {},

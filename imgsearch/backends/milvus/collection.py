@@ -13,7 +13,7 @@ from imgsearch.backends.conditions import both
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
 from imgsearch.backends.milvus.filters import after, among, rendered
-from imgsearch.backends.milvus.layout import Layout
+from imgsearch.backends.milvus.layout import Layout, packed
 from imgsearch.errors import BackendError, CollectionNotFound
 from imgsearch.filters import Filter, Glob, Leaf
 from imgsearch.types import MAX_K, Hit, Matrix, Record, Vector
@@ -147,7 +147,7 @@ class MilvusCollection(Collection):
             loads = self._loads
             matches = self._call(
                 "search",
-                queries,
+                [packed(query) for query in queries] if self.schema.is_binary else queries,
                 filter=rendered(where, self.schema.fields),
                 limit=limit,
                 output_fields=self._layout.outputs(),

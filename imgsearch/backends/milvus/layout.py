@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from imgsearch.backends.checks import signs
 from imgsearch.backends.collection import row_vector
 from imgsearch.backends.exact import hit
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import FieldInvalid
-from imgsearch.types import Hit, Record, Value
+from imgsearch.types import Hit, Record, Value, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +76,28 @@ class Layout:
             raise FieldInvalid(
                 f"fields {undeclared} cannot be stored: the collection has only {list(declared)}"
             )
-        return {self.key: self.to_key(record.id), self.vector: record.vector, **record.fields}
+        vector = record.vector
+        if self.schema.is_binary and vector is not None:
+            stored: Any = packed(vector)
+        else:
+            stored = vector
+        return {self.key: self.to_key(record.id), self.vector: stored, **record.fields}
 
     def record(self, row: Mapping[str, Any]) -> Record:
         """Convert a stored row to a record."""
-        vector = row.get(self.vector)
-        return Record(
-            str(row[self.key]), None if vector is None else row_vector(vector), self._fields(row)
-        )
+        stored = row.get(self.vector)
+        if stored is None:
+            vector = None
+        elif self.schema.is_binary:
+            vector = unpacked(stored)
+        else:
+            vector = row_vector(stored)
+        return Record(str(row[self.key]), vector, self._fields(row))
 
     def hit(self, match: Any) -> Hit:
         """Convert a search result of the driver to a hit."""
         similarity = float(match.distance)
-        return hit(self.schema.metric, similarity, str(match.id), self._fields(match.fields))
+        return hit(self.schema, similarity, str(match.id), self._fields(match.fields))
 
     def _fields(self, row: Mapping[str, Any]) -> dict[str, Value]:
         return {
@@ -95,6 +105,17 @@ class Layout:
             for name, value in row.items()
             if name not in (self.key, self.vector) and value is not None
         }
+
+
+def packed(vector: Vector) -> bytes:
+    """Return a vector of bits (±1/√d) as bytes, the first component in the highest bit."""
+    return np.packbits(vector > 0).tobytes()
+
+
+def unpacked(stored: Any) -> Vector:
+    """Return stored bytes, or pymilvus' list of them, as a vector of bits; see `packed`."""
+    data = stored if isinstance(stored, bytes) else b"".join(stored)
+    return signs(np.unpackbits(np.frombuffer(data, np.uint8)))
 
 
 def plain(value: Any) -> Value:

@@ -33,8 +33,19 @@ _TYPES: Final[Mapping[str, FieldType]] = {
 }  # fmt: skip
 # without ivf_pq: lite accepts it, but then searches by brute force
 BUILT: Final = frozenset(INDEXES) - {"ivf_pq"}
+BINARY: Final = frozenset({"flat", "ivf_flat"})
+"""The index kinds for bits."""
 # AUTOINDEX is HNSW in milvus-lite and in Milvus' default configuration
-_KINDS: Final = {kind.upper(): kind for kind in sorted(BUILT)} | {"AUTOINDEX": "hnsw"}
+_KINDS: Final = {
+    **{kind.upper(): kind for kind in sorted(BUILT)},
+    **{f"BIN_{kind.upper()}": kind for kind in sorted(BINARY)},
+    "AUTOINDEX": "hnsw",
+}
+
+
+def index_type(schema: Schema) -> str:
+    """Return Milvus' name of a schema's index."""
+    return "BIN_" * schema.is_binary + schema.index.kind.upper()
 
 
 def described(
@@ -99,7 +110,7 @@ def check_index(index: Mapping[str, Any], schema: Schema) -> None:
     Raises:
         IndexRefused: Milvus built another index.
     """
-    requested = {"index_type": schema.index.kind.upper(), "metric_type": schema.metric.upper()}
+    requested = {"index_type": index_type(schema), "metric_type": schema.metric.upper()}
     built = {name: index.get(name) for name in requested}
     params = index_params(index)
     wrong = any(params.get(name) != value for name, value in schema.index.params.items())
@@ -121,23 +132,27 @@ def index_params(index: Mapping[str, Any]) -> dict[str, int]:
 def searched_vector(description: Mapping[str, Any], names: FieldNames) -> str:
     """Return the name of the vector field to search: `names.vector`, or the only float vector.
 
+    Without float vectors it is the only binary one.
+
     Raises:
         FieldInvalid: `names.vector` is not a vector field.
-        SchemaMismatch: the field is not a float32 vector, or there are several float vectors and
-            `names.vector` is not set.
+        SchemaMismatch: the field is neither a float32 nor a binary vector, or there are several
+            such vectors and `names.vector` is not set.
     """
     types = _types(description)
     vectors = [name for name, kind in types.items() if kind.endswith("_VECTOR")]
-    floats = [name for name in vectors if types[name] == "FLOAT_VECTOR"]
+    possible = [name for name in vectors if types[name] == "FLOAT_VECTOR"] or [
+        name for name in vectors if types[name] == "BINARY_VECTOR"
+    ]
     where = f"collection {description['collection_name']!r}"
     known = ", ".join(f"{name} ({types[name]})" for name in vectors) or "none"
     if names.vector and names.vector not in vectors:
         raise FieldInvalid(f"{where} has no vector field {names.vector!r}, only: {known}")
-    searched = [names.vector] if names.vector else floats
-    if not searched or types[searched[0]] != "FLOAT_VECTOR":
+    searched = [names.vector] if names.vector else possible
+    if not searched or types[searched[0]] not in ("FLOAT_VECTOR", "BINARY_VECTOR"):
         raise SchemaMismatch(
-            f"{where} cannot be searched: FLOAT_VECTOR is searched, sparse, binary, 16-bit and "
-            f"int8 vectors are not. Its vectors: {known}."
+            f"{where} cannot be searched: FLOAT_VECTOR and BINARY_VECTOR are searched, sparse, "
+            f"16-bit and int8 vectors are not. Its vectors: {known}."
         )
     if len(searched) > 1:
         raise SchemaMismatch(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pymilvus import DataType
 
@@ -121,17 +122,17 @@ def test_one_of_several_vectors_is_named(store: Backend) -> None:
         assert collection.indexed() in (0, 1)
 
 
-@pytest.mark.parametrize("kind", ["SPARSE_FLOAT_VECTOR", "BINARY_VECTOR", "BFLOAT16_VECTOR"])
+@pytest.mark.parametrize("kind", ["SPARSE_FLOAT_VECTOR", "FLOAT16_VECTOR", "BFLOAT16_VECTOR"])
 def test_unsearchable_vector_type_is_reported(kind: str) -> None:
     key = {"name": "pk", "type": DataType.VARCHAR, "is_primary": True}
     odd = {"name": "bag", "type": DataType[kind], "params": {"dim": 8}}
     floats = {"name": "emb", "type": DataType.FLOAT_VECTOR, "params": {"dim": 8}}
     described = {"collection_name": "theirs", "fields": [key, odd]}
-    with pytest.raises(SchemaMismatch, match=rf"FLOAT_VECTOR is searched.*bag \({kind}\)"):
+    with pytest.raises(SchemaMismatch, match=rf"FLOAT_VECTOR and .* are searched.*bag \({kind}\)"):
         searched_vector(described, FieldNames())
     both = {**described, "fields": [key, odd, floats]}
     assert searched_vector(both, FieldNames()) == "emb"
-    with pytest.raises(SchemaMismatch, match="FLOAT_VECTOR is searched"):
+    with pytest.raises(SchemaMismatch, match="FLOAT_VECTOR and"):
         searched_vector(both, FieldNames(vector="bag"))
     with pytest.raises(FieldInvalid, match="no vector field 'pk'"):
         searched_vector(both, FieldNames(vector="pk"))
@@ -162,3 +163,30 @@ def test_undeclared_lists_in_our_collection_are_read_as_texts(store: Backend) ->
     collection = store.open("images")
     assert collection.get(["a"])["a"].fields == {"tags": '["ü", 1]', "n": 2}
     collection.upsert(collection.iterate())
+
+
+def test_foreign_collection_of_bits_is_searched(place_of: Callable[[str], Place]) -> None:
+    url, token = place_of("milvus")
+    with connect(url, token=token) as store:
+        assert isinstance(store, Backend)
+        with store.calling() as client:
+            schema = client.create_schema(enable_dynamic_field=False)
+            schema.add_field("pk", DataType.INT64, is_primary=True)
+            schema.add_field("pdq", DataType.BINARY_VECTOR, dim=16)
+            index = client.prepare_index_params()
+            index.add_index("pdq", index_type="BIN_IVF_FLAT", metric_type="HAMMING", nlist=4)
+            client.create_collection("their_bits", schema=schema, index_params=index)
+        try:
+            with store.calling() as client:
+                rows = [{"pk": 1, "pdq": b"\xff\x00"}, {"pk": 2, "pdq": b"\xf0\x01"}]
+                client.insert("their_bits", rows)
+            collection = store.open("their_bits")
+            assert (collection.schema.metric, collection.schema.dim) == ("hamming", 16)
+            assert collection.schema.index.kind == "ivf_flat"
+            query = np.unpackbits(np.frombuffer(b"\xff\x00", np.uint8)).astype(np.float32)
+            (hits,) = collection.search(query[None], k=2)
+            assert [(hit.id, hit.distance) for hit in hits] == [("1", 0), ("2", 5)]
+            bits = collection.get(["2"], vectors=True)["2"].vector
+            assert bits == pytest.approx(np.repeat([0.25, -0.25, 0.25], [4, 11, 1]))
+        finally:
+            store.drop("their_bits")

@@ -1,0 +1,1 @@
+"""Perceptual hashes: bits that changed copies of an image share."""
