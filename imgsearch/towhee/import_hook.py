@@ -6,6 +6,7 @@ Towhee is imported later, the finder changes Towhee's own modules:
 - Our operators and pipelines are registered, and unknown ones are refused instead of downloaded.
 - A missing package raises an error instead of running pip.
 - `DataCollection.show` shows images without OpenCV and matplotlib, and numbers as NumPy 1 does.
+- Names of Towhee 0.x, such as ``towhee.glob`` and ``towhee.dc2``, are those of `legacy`.
 - Our operators learn when a run of a pipeline ends (`Operator.end_run`).
 - Modules that import ``pkg_resources`` get `imgsearch.towhee.pkg_resources` instead, because
   setuptools 82 removed it. Other programs import setuptools' module, if it is installed.
@@ -25,7 +26,11 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any, Final
 
-_DOWNLOADER: Final = "towhee.hub.downloader"
+# modules of Towhee that are files here
+_OWN_MODULES: Final = {
+    "towhee.hub.downloader": "downloader.py",
+    "towhee.dc2": "legacy/dc2.py",
+}
 # the names in `imgsearch.pipelines.auto`; the last two are a fork's, beside Towhee's insert_milvus
 _PIPELINES: Final = (
     "imgsearch_embed",
@@ -45,8 +50,8 @@ class _Finder:
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Return a spec that patches the module, if it is one to patch; otherwise None."""
-        if name == _DOWNLOADER:
-            return spec_from_file_location(name, Path(__file__).with_name("downloader.py"))
+        if own_file := _OWN_MODULES.get(name):
+            return spec_from_file_location(name, Path(__file__).parent / own_file)
         patch, own = _PATCHES.get(name), _OWN_IMPORTS.get(name)
         if patch is None and own is None:
             return None

@@ -28,6 +28,7 @@ _FOLDERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "object-detection/detectron2": ("towhee_detection", {}),
     "tensor-normalize": ("towhee_np_normalize", {}),  # Towhee 0.x
     "clip": ("towhee_clip", {}),  # Towhee 0.x
+    "image-load": ("towhee_decode", {}),  # Towhee 0.x: an upload's bytes
     "local/tcvdb-client": ("tcvdb_insert", {}),
     "local/search-tcvdb-client": ("tcvdb_search", {}),
 }

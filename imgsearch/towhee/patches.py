@@ -26,6 +26,7 @@ def patch_towhee(towhee: Any) -> None:
     """Register our operators, and refuse operators and pipelines that Towhee would download."""
     manager = towhee.runtime.operator_manager
     register(manager.OperatorRegistry.REGISTRY, towhee.operator.SharedType.Shareable)
+    towhee.__getattr__ = _legacy  # called for names that Towhee 1.x lacks
     for table, method in (
         (towhee.runtime.AutoPipes, "pipeline"),
         (towhee.runtime.AutoConfig, "load_config"),
@@ -53,6 +54,13 @@ def patch_towhee(towhee: Any) -> None:
             return load(self, function, args, config, tag, latest)
 
         loader._load_operator_from_hub = checked
+
+
+def _legacy(name: str) -> Any:
+    """Return what Towhee 0.x has under a name; see `legacy.find`."""
+    from imgsearch.towhee.legacy import find
+
+    return find(name)
 
 
 def _ending_run(call: Any, operators: Callable[[Any], list[Any]]) -> Any:

@@ -24,8 +24,12 @@ class TowheeClip(BatchOperator):
     ) -> None:
         if modality not in ("image", "text"):
             raise ConfigError(f'invalid modality {modality!r}: use "image" or "text".')
-        on_device = {**(options or {}), "device": device_name(device)}
-        self._encoder = load(model_name, weights=checkpoint_path, options=on_device)
+        row = next((row for row in models() if row.name == model_name), None)
+        if row is not None and not row.needs:  # an encoder without torch, such as "lite"
+            self._encoder = load(model_name, options=options)
+        else:
+            on_device = {**(options or {}), "device": device_name(device)}
+            self._encoder = load(model_name, weights=checkpoint_path, options=on_device)
         if modality == "text" and not self._encoder.languages:
             raise TextUnsupported(
                 f"{model_name!r} takes images only. Use a model that takes texts."

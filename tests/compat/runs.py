@@ -14,8 +14,8 @@ import sys as _sys
 _LOCAL = ("127.0.0.1", "::1", "localhost", "0.0.0.0", None)
 _reached = []
 def _watch(event, args):
-    if event == "subprocess.Popen" and args[0] == "uname":
-        return  # tcvectordb 2.1.1 asks what platform this is
+    if event == "subprocess.Popen" and args[0] in ("uname", "/sbin/ldconfig"):
+        return  # tcvectordb 2.1.1 asks what platform this is, ctypes where a library is
     if event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"):
         _reached.append((event, str(args)[:200]))
     if event == "socket.getaddrinfo" and args[0] not in _LOCAL:

@@ -20,7 +20,7 @@ LONG: Final = (
     600.0  # seconds for calls whose duration grows with the collection: load, flush, index
 )
 NO_DATABASE: Final = 800  # Milvus' error code
-_DRIVER_ERRORS: Final = (MilvusException, grpc.RpcError, grpc.FutureTimeoutError)
+DRIVER_ERRORS: Final = (MilvusException, grpc.RpcError, grpc.FutureTimeoutError)
 
 
 class Connection:
@@ -77,7 +77,7 @@ class Connection:
                 raise BackendError(f"{self.url} is closed. Open it again.")
             try:
                 yield self._client
-            except _DRIVER_ERRORS as error:
+            except DRIVER_ERRORS as error:
                 raise self._translated(error) from error
 
     def check_writable(self) -> None:
@@ -118,7 +118,7 @@ class Connection:
                 uri, token=token or "", db_name=self.database, timeout=limit, dedicated=True
             )
             client.list_collections(timeout=limit)  # the first call that names the database
-        except _DRIVER_ERRORS as error:
+        except DRIVER_ERRORS as error:
             if isinstance(error, MilvusException) and error.code == NO_DATABASE:
                 raise ConfigError(
                     f"{self.url} cannot be opened: database {self.database!r} does not exist. "

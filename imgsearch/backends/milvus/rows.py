@@ -187,7 +187,7 @@ class MilvusRows:
                     filter=expr or "",
                     limit=limit,
                     output_fields=list(output_fields),
-                    search_params=_params(
+                    search_params=search_params(
                         shape.indexes.get(target.name), limit, param, metric_type
                     ),
                     anns_field=target.name,
@@ -283,7 +283,7 @@ def _rows(collection: str, shape: _Shape, values: Sequence[Any]) -> list[dict[st
     return list({row[shape.key]: row for row in rows}.values()) if shape.key else rows
 
 
-def _params(
+def search_params(
     index: tuple[str, str] | None,
     limit: int,
     param: Mapping[str, Any] | None,
