@@ -1,7 +1,7 @@
 """Queries, their vectors, and the options of a search."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, altsep, fsdecode, sep
 from pathlib import Path
@@ -41,7 +41,7 @@ Example: TypeAlias = (
     | SupportsArray
     | SupportsPixels
 )
-"""A text or a path, encoded bytes, a Pillow image, pixels, or a vector.
+"""A text, a path or URL, encoded bytes, a Pillow image, pixels, or a vector.
 
 Pixels are uint8 or floats in [0, 1], (height, width, 3), RGB; gray and RGBA are converted. A vector
 is an array (d,), floats (1, d), or a list of numbers. Tensors and other objects with ``__array__``
@@ -159,9 +159,10 @@ class Term:
 class Query:
     """A query: ``Query("a dog").plus("snow").minus("cat.jpg", weight=0.5)``.
 
-    A term is a text, an image (a path, encoded bytes, a Pillow image, or pixels (height, width, 3),
-    RGB) or a vector (d,); see `Example`. A str is an image if a file with that name exists,
-    otherwise a text. A str with an image suffix, or with slashes like a path, must be a file.
+    A term is a text, an image (a path, an http or https URL, encoded bytes, a Pillow image, or
+    pixels (height, width, 3), RGB) or a vector (d,); see `Example`. A str is an image if it is a
+    URL, or if a file with that name exists, otherwise a text. A str with an image suffix, or with
+    slashes like a path, must be a file. A search downloads an image by URL; `Query` does not.
     `Query.text` and `Query.image` do not guess; their results can be terms of another query.
 
     The query's vector is the weighted sum of its terms' unit vectors, scaled to unit length. For a
@@ -210,6 +211,22 @@ class Query:
     def kinds(self) -> frozenset[Literal["text", "image"]]:
         """The kinds of the terms; a vector counts as an image."""
         return frozenset("text" if term.kind == "text" else "image" for term in self._terms)
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs of the images by URL, in order."""
+        return [str(term.value) for term in self._terms if _by_url(term)]
+
+    def with_images(self, images: Mapping[str, bytes]) -> "Query":
+        """Return the query with the bytes of its images by URL; `images` maps URLs to bytes.
+
+        >>> Query("https://example.org/a.jpg").with_images({"https://example.org/a.jpg": b"GIF"})
+        <Query 'image of 3 bytes': image>
+        """
+        return self._of(
+            replace(term, value=images[str(term.value)]) if _by_url(term) else term
+            for term in self._terms
+        )
 
     def __str__(self) -> str:
         """Return the query as a formula: ``a dog + snow - 0.5*cat.jpg``."""
@@ -263,13 +280,28 @@ def _read(value: Example) -> tuple[Example, Kind]:
     return (as_pixels(array), "image") if vector is None else (vector, "vector")
 
 
+def is_url(text: str) -> bool:
+    """Return whether a text is an http or https URL, which names an image.
+
+    >>> is_url("https://example.org/cat.jpg"), is_url("https://example.org is down")
+    (True, False)
+    """
+    return text[:8].lower().startswith(("http://", "https://")) and len(text.split()) == 1
+
+
+def _by_url(term: Term) -> bool:
+    return term.kind == "image" and isinstance(term.value, str) and is_url(term.value)
+
+
 def _is_image_file(text: str) -> bool:
-    """Return whether `text` names an image file.
+    """Return whether `text` names an image file or a URL.
 
     Raises:
         SourceError: `text` looks like a path, but no such file exists.
         ConfigError: `text` is neither an image file nor a valid text query.
     """
+    if is_url(text):
+        return True
     try:
         path = Path(text).expanduser()
         if path.is_file():
@@ -279,7 +311,7 @@ def _is_image_file(text: str) -> bool:
         reason = ""
     if _looks_like_path(text):
         if "://" in text:
-            reason = ": URLs are not fetched. Download the image first."
+            reason = ": only http and https URLs are fetched. Download the image first."
         hint = ". To search for such a text, use Query.text(…) or text:…"
         raise SourceError(f"no image file {text!r}{reason or hint}", path=text)
     _checked_text(text)

@@ -205,8 +205,8 @@ def test_folders_and_urls_are_rejected(gallery):
     with pytest.raises(SourceError, match="it is a folder"):
         Query("./bilder")
     assert kinds(Query("bilder")) == ["text"]
-    with pytest.raises(SourceError, match="URLs are not fetched"):
-        Query("https://example.org/cat.jpg")
+    with pytest.raises(SourceError, match="only http and https URLs are fetched"):
+        Query("ftp://example.org/cat.jpg")
 
 
 @pytest.mark.parametrize(

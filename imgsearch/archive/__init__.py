@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from imgsearch import objects
 from imgsearch.archive.access import Keys
 from imgsearch.archive.archive import Archive
-from imgsearch.archive.job_run import progress_of
+from imgsearch.archive.job_run import Fetch, progress_of
 from imgsearch.archive.jobs import Jobs
 from imgsearch.archive.migration import MigrationRequest, migration_of
 from imgsearch.archive.outcomes import (
@@ -36,6 +36,7 @@ __all__ = [
     "ArchiveSync",
     "CollectionOptions",
     "Entry",
+    "Fetch",
     "Found",
     "Incoming",
     "Job",

@@ -46,7 +46,7 @@ class Searcher:
         self, library: Library, query: Query | Example | EncodedQuery, options: SearchOptions
     ) -> list[Found]:
         nearest = replace(options, order_by=None)
-        hits = self._with_entries(library, library.search_with(query, nearest))
+        hits = self._with_entries(library, library.search_with(query, nearest, url_hosts=None))
         known = [hit for hit in hits if hit is not None]
         if len(known) < len(hits):
             encoded = query if options.mode != "vector" else library.encode_query(query)
@@ -79,7 +79,7 @@ class Searcher:
         fetched = wanted + unknown + _SPARE
         while True:
             fetched = min(fetched, MAX_K)
-            hits = library.search_with(query, replace(options, k=fetched, offset=0))
+            hits = library.search_with(query, replace(options, k=fetched, offset=0), url_hosts=None)
             known = [hit for hit in self._with_entries(library, hits) if hit is not None]
             if len(known) >= wanted or len(hits) < fetched or fetched == MAX_K:
                 return known[options.offset : wanted]

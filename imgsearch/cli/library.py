@@ -33,13 +33,7 @@ from imgsearch.text import counted
     is_flag=True,
     help="Declare a field for each further column of the lists, with the type of its values.",
 )
-@click.option(
-    "--url-host",
-    "url_hosts",
-    multiple=True,
-    metavar="HOST",
-    help="Private host, address or network that images may be fetched from; repeatable.",
-)
+@options.url_hosts
 @click.option(
     "-0",
     "--null",

@@ -55,6 +55,17 @@ def encoder(command: F) -> F:
     return model(weights(option(command)))
 
 
+def url_hosts(command: F) -> F:
+    """Add --url-host."""
+    return click.option(
+        "--url-host",
+        "url_hosts",
+        multiple=True,
+        metavar="HOST",
+        help="Private host, address or network that images may be fetched from; repeatable.",
+    )(command)
+
+
 def fields(command: F) -> F:
     """Add --id-field, --vector-field, --path-field and --label-field."""
     for option, text in (

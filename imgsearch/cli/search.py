@@ -17,6 +17,7 @@ from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
 from imgsearch.library import stores
 from imgsearch.library.preload import Preload
+from imgsearch.library.query_downloads import downloaded
 from imgsearch.query import MODES, Query
 from imgsearch.report.html import Result, Thumb, results_page
 from imgsearch.settings import Settings
@@ -38,6 +39,7 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @options.pipeline
 @options.max_pixels
 @options.fields
+@options.url_hosts
 @click.option(
     "-k", default=10, show_default=True, type=click.IntRange(1, 16_384), help="Number of hits."
 )
@@ -106,15 +108,15 @@ def search(
 
         imgsearch search "a dog" + "snow" - 0.5*cat.jpg
 
-    A term that is the path of a file is an image; text:WORDS and image:FILE set the kind. The
-    library stores its encoder's name; use --weights if the weights file was moved. If another
-    program created the collection, --model selects the encoder, and --path-field and --label-field
-    name the path and label fields.
+    A term that is the path of a file, or an http or https URL, is an image; text:WORDS and
+    image:FILE set the kind. The library stores its encoder's name; use --weights if the weights
+    file was moved. If another program created the collection, --model selects the encoder, and
+    --path-field and --label-field name the path and label fields.
     """
     paths = rest["paths"] or rest["print0"]
     if paths and rest["as_json"]:
         raise click.UsageError("--json and --paths exclude each other")
-    query = parse_query(words)
+    query = downloaded(parse_query(words), rest["url_hosts"])
     condition = parse_where(where)
     encoder: dict[str, Any] = {
         name: rest[name] for name in ("model", "weights", "max_pixels", "steps")
@@ -149,7 +151,7 @@ def search(
         }
     if html is not None or rest["show_page"]:
         file = html or Path(tempfile.mkdtemp(prefix="imgsearch-")) / "results.html"
-        name, picture = _title(query, encoder["max_pixels"])
+        name, picture = _title(parse_query(words), query, encoder["max_pixels"])
         thumbs = [hit_thumb(hit, max_pixels=encoder["max_pixels"]) for hit in hits]
         result = Result(picture, thumbs, "")
         show.write(file, results_page(f"Nearest to {name}", [result], facts=facts))
@@ -268,12 +270,21 @@ def warnings_as_notes() -> Iterator[None]:
         yield
 
 
-def _title(query: Query, max_pixels: int) -> tuple[str, Thumb]:
-    """Return a query's name and thumbnail for an HTML page; only a single image has a picture."""
-    first, *others = query.terms
-    if first.kind == "image" and not others:
+def _title(named: Query, query: Query, max_pixels: int) -> tuple[str, Thumb]:
+    """Return a query's name and thumbnail for an HTML page; only a single image has a picture.
+
+    `named` is the query with URLs, `query` the one with the downloaded images.
+    """
+    (first, *others), name = query.terms, str(named)
+    if first.kind != "image" or others:
+        return name, Thumb(jpeg=b"", caption=name)
+    if not isinstance(first.value, bytes):
         return Path(str(first.value)).name, thumb(str(first.value), max_pixels=max_pixels)
-    return str(query), Thumb(jpeg=b"", caption=str(query))
+    try:
+        jpeg = small(first.value, side=_SIDE, path=name, max_pixels=max_pixels)
+    except ImgSearchError:
+        jpeg = b""
+    return name, Thumb(jpeg=jpeg, caption=name, title=name)
 
 
 def print_hits(hits: Sequence[Hit], offset: int = 0) -> None:

@@ -71,7 +71,9 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
     help="Folder that jobs may add from, in addition to IMGSEARCH_ROOTS; repeatable.",
 )
 @click.option(
-    "--allow-urls", is_flag=True, help="Allow jobs to fetch images from public addresses."
+    "--allow-urls",
+    is_flag=True,
+    help="Allow jobs and searches to fetch images from public addresses.",
 )
 @click.option(
     "--url-host",

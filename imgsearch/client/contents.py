@@ -28,6 +28,7 @@ from imgsearch.images import sources
 from imgsearch.library.hits import Hits
 from imgsearch.library.interface import SearchableImages
 from imgsearch.library.progress import absolute
+from imgsearch.library.query_downloads import all_downloaded, downloaded
 from imgsearch.order import Order
 from imgsearch.query import Example, Mode, Query, SearchOptions
 from imgsearch.types import Hit, Value
@@ -74,12 +75,14 @@ class ServiceContents(SearchableImages):
         effort: int | None = None,
         order_by: str | None = None,
         mode: Mode = "vector",
+        url_hosts: Sequence[str] | None = (),
     ) -> Hits:
         """Return at most `k` hits for `query`, nearest first; see `Library.search`.
 
-        Image files are sent unchanged, pixel arrays as PNG. `get` accepts the `id` of a hit. The
-        `fields` of a hit are the image's fields plus ``name``, ``label``, ``content`` and
-        ``references``, the number of images with that content. Their ``path`` is the name, too.
+        Image files are sent unchanged, pixel arrays as PNG. This machine downloads images by URL.
+        `get` accepts the `id` of a hit. The `fields` of a hit are the image's fields plus ``name``,
+        ``label``, ``content`` and ``references``, the number of images with that content. Their
+        ``path`` is the name, too.
 
         Raises:
             CollectionNotFound: the collection does not exist, because nothing was added yet.
@@ -91,12 +94,19 @@ class ServiceContents(SearchableImages):
         options = SearchOptions(
             k, offset, where, min_score, hide_duplicates, effort, order_by, mode
         )
-        return self.search_with(query, options)
+        return self.search_with(query, options, url_hosts=url_hosts)
 
     @override
-    def search_with(self, query: Query | Example, options: SearchOptions) -> Hits:
+    def search_with(
+        self,
+        query: Query | Example,
+        options: SearchOptions,
+        *,
+        url_hosts: Sequence[str] | None = (),
+    ) -> Hits:
         """Search like `search`, with all options in one object."""
-        return self._search(search_body.request_body(query, options, collection=self.name))
+        whole = downloaded(query, url_hosts)
+        return self._search(search_body.request_body(whole, options, collection=self.name))
 
     def compare(self, one: Example, other: Example) -> responses.Comparison:
         """Compare two images with the collection's encoder, and by their pixels.
@@ -140,6 +150,7 @@ class ServiceContents(SearchableImages):
         queries: Sequence[Query | Example],
         options: SearchOptions,
         *,
+        url_hosts: Sequence[str] | None = (),
         errors: Literal["raise", "keep"] = "raise",
     ) -> list[Hits | ImgSearchError]:
         """Search like `search_many`, with all options in one object.
@@ -147,7 +158,8 @@ class ServiceContents(SearchableImages):
         Raises: as for `search`, if a query cannot be sent; and if it fails, unless errors="keep".
         """
         bodies = [
-            search_body.search_query(query, options, collection=self.name) for query in queries
+            search_body.search_query(query, options, collection=self.name)
+            for query in all_downloaded(queries, url_hosts)
         ]
         results: list[Hits | ImgSearchError] = []
         for batch in search_body.batches(bodies):

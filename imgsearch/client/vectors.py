@@ -10,6 +10,7 @@ from typing_extensions import override
 from imgsearch.client import search_body
 from imgsearch.client.contents import ServiceContents
 from imgsearch.errors import BackendError
+from imgsearch.library.query_downloads import all_downloaded
 from imgsearch.query import Example, Query
 from imgsearch.types import Matrix, Record
 from imgsearch.wire.requests import to_json
@@ -22,7 +23,9 @@ class ServiceVectors(ServiceContents):
     """The part of a client that receives vectors."""
 
     @override
-    def embed(self, items: Sequence[Query | Example]) -> Matrix:
+    def embed(
+        self, items: Sequence[Query | Example], *, url_hosts: Sequence[str] | None = ()
+    ) -> Matrix:
         """Return the vectors of images and texts, float32 (n, d); see `Library.embed`.
 
         The service embeds the items, in few requests, and keeps none of them.
@@ -32,7 +35,7 @@ class ServiceVectors(ServiceContents):
             TextUnsupported: an item is a text, and the encoder takes images only.
             ConfigError: an item is invalid, or has a vector.
         """
-        bodies = [search_body.query_body(item) for item in items]
+        bodies = [search_body.query_body(item) for item in all_downloaded(items, url_hosts)]
         parts = search_body.batches(bodies, most=MAX_EMBED) or [[]]
         return np.concatenate([self._embed(part) for part in parts])
 

@@ -22,6 +22,7 @@ from imgsearch.library.folders import with_absolute_folders
 from imgsearch.library.hits import Hits
 from imgsearch.library.interface import SearchableImages
 from imgsearch.library.progress import absolute
+from imgsearch.library.query_downloads import all_downloaded, downloaded
 from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.tagging import Tagging, TagRule, checked_labels, counted_values, tag
@@ -45,12 +46,12 @@ class LibraryContents(SearchableImages):
     def recipe(self) -> Recipe:
         """The recipe that the encoder is built from."""
 
-    def encode(self, query: Query | Example) -> Vector:
+    def encode(self, query: Query | Example, *, url_hosts: Sequence[str] | None = ()) -> Vector:
         """Return a query's vector, float32 (d,), unit L2 norm; a single vector is returned as is.
 
         Raises: as for `search`, except CollectionNotFound.
         """
-        encoded = self.encode_query(query)
+        encoded = self.encode_query(downloaded(query, url_hosts))
         warn_of_query(encoded, self._handle.known, stacklevel=2)
         return encoded.vector
 
@@ -58,6 +59,8 @@ class LibraryContents(SearchableImages):
         self, query: Query | Example | EncodedQuery, *, pipeline: "Pipeline | None" = None
     ) -> EncodedQuery:
         """Return a query's vector with its kinds and warnings, which are not issued.
+
+        Images by URL are not downloaded.
 
         `search` accepts the result as a query, and does not issue its warnings either.
 
@@ -161,10 +164,12 @@ class LibraryContents(SearchableImages):
         return parquet.write(file, collection.schema, read, name=self.name)
 
     @override
-    def embed(self, items: Sequence[Query | Example]) -> Matrix:
+    def embed(
+        self, items: Sequence[Query | Example], *, url_hosts: Sequence[str] | None = ()
+    ) -> Matrix:
         if not items:
             return np.empty((0, self.dim), np.float32)
-        encoded = self.encode_queries(items)
+        encoded = self.encode_queries(all_downloaded(items, url_hosts))
         for query in encoded:
             warn_of_query(query, self._handle.known, stacklevel=2)
         return np.stack([query.vector for query in encoded])
@@ -229,36 +234,43 @@ class LibraryContents(SearchableImages):
         queries: Sequence[Query | Example],
         options: SearchOptions,
         *,
+        url_hosts: Sequence[str] | None = (),
         errors: Literal["raise", "keep"] = "raise",
     ) -> list[Hits | ImgSearchError]:
         options = self._located(options)
         if options.mode != "vector":
-            return [self._one(query, options, errors) for query in queries]
+            return [self._one(query, options, url_hosts, errors) for query in queries]
         try:
-            results = self._queries.search_many(queries, options) if queries else []
+            whole = all_downloaded(queries, url_hosts)
+            results = self._queries.search_many(whole, options) if queries else []
         except ImgSearchError:
             if errors == "raise":
                 raise
-            return [self._hits_or_error(query, options) for query in queries]
+            return [self._hits_or_error(query, options, url_hosts) for query in queries]
         for encoded, _ in results:
             warn_of_query(encoded, self._handle.known, stacklevel=3)
         return [hits for _, hits in results]
 
     def _one(
-        self, query: Query | Example, options: SearchOptions, errors: Literal["raise", "keep"]
+        self,
+        query: Query | Example,
+        options: SearchOptions,
+        url_hosts: Sequence[str] | None,
+        errors: Literal["raise", "keep"],
     ) -> Hits | ImgSearchError:
         try:
-            return self.search_with(query, options)
+            return self.search_with(query, options, url_hosts=url_hosts)
         except ImgSearchError as error:
             if errors == "raise":
                 raise
             return error
 
     def _hits_or_error(
-        self, query: Query | Example, options: SearchOptions
+        self, query: Query | Example, options: SearchOptions, url_hosts: Sequence[str] | None
     ) -> Hits | ImgSearchError:
         try:
-            ((_, hits),) = self._queries.search_many([query], options)
+            whole = downloaded(query, url_hosts)
+            ((_, hits),) = self._queries.search_many([whole], options)
         except ImgSearchError as error:
             return error
         return hits

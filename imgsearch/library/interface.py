@@ -93,10 +93,13 @@ class SearchableImages(Closeable):
         effort: int | None = None,
         order_by: str | None = None,
         mode: Mode = "vector",
+        url_hosts: Sequence[str] | None = (),
     ) -> Hits:
         """Return at most `k` hits for `query`, nearest first, after skipping `offset` hits.
 
         A query is a text, an image, or a `Query` of several. `SearchOptions` describes the options.
+        An image by http or https URL is downloaded from a public host, or from one in `url_hosts`;
+        None turns downloads off.
         `get` accepts the `id` of a hit. The `fields` of a hit hold ``label``.
 
         Raises:
@@ -123,7 +126,13 @@ class SearchableImages(Closeable):
     asearch = in_thread(search)
 
     @abstractmethod
-    def search_with(self, query: Query | Example, options: SearchOptions) -> Hits:
+    def search_with(
+        self,
+        query: Query | Example,
+        options: SearchOptions,
+        *,
+        url_hosts: Sequence[str] | None = (),
+    ) -> Hits:
         """Search like `search`, with all options in one object."""
 
     @overload
@@ -139,6 +148,7 @@ class SearchableImages(Closeable):
         effort: int | None = None,
         order_by: str | None = None,
         mode: Mode = "vector",
+        url_hosts: Sequence[str] | None = (),
         errors: Literal["raise"] = "raise",
     ) -> list[Hits]: ...
 
@@ -155,6 +165,7 @@ class SearchableImages(Closeable):
         effort: int | None = None,
         order_by: str | None = None,
         mode: Mode = "vector",
+        url_hosts: Sequence[str] | None = (),
         errors: Literal["keep"],
     ) -> list[Hits | ImgSearchError]: ...
 
@@ -170,6 +181,7 @@ class SearchableImages(Closeable):
         effort: int | None = None,
         order_by: str | None = None,
         mode: Mode = "vector",
+        url_hosts: Sequence[str] | None = (),
         errors: Literal["raise", "keep"] = "raise",
     ) -> Any:
         """Return the hits for each query, in order, like `search`.
@@ -182,7 +194,7 @@ class SearchableImages(Closeable):
         options = SearchOptions(
             k, offset, where, min_score, hide_duplicates, effort, order_by, mode
         )
-        return self.search_many_with(queries, options, errors=errors)
+        return self.search_many_with(queries, options, url_hosts=url_hosts, errors=errors)
 
     @abstractmethod
     def search_many_with(
@@ -190,6 +202,7 @@ class SearchableImages(Closeable):
         queries: Sequence[Query | Example],
         options: SearchOptions,
         *,
+        url_hosts: Sequence[str] | None = (),
         errors: Literal["raise", "keep"] = "raise",
     ) -> list[Hits | ImgSearchError]:
         """Search like `search_many`, with all options in one object."""
@@ -229,7 +242,9 @@ class SearchableImages(Closeable):
         """
 
     @abstractmethod
-    def embed(self, items: Sequence[Query | Example]) -> Matrix:
+    def embed(
+        self, items: Sequence[Query | Example], *, url_hosts: Sequence[str] | None = ()
+    ) -> Matrix:
         """Return the vectors of images and texts, float32 (n, d), of unit L2 norm.
 
         An item is what `search` takes. Texts and images are encoded in batches. The result of no

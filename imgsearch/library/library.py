@@ -34,6 +34,7 @@ from imgsearch.library.migration import MigrationEngine
 from imgsearch.library.pipeline_cache import PipelineCache
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.progress_bar import progress_bar
+from imgsearch.library.query_downloads import downloaded
 from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.synced import Synced
@@ -163,6 +164,7 @@ class Library(Synced, VersionedImages):
         effort: int | None = None,
         order_by: str | None = None,
         mode: Mode = "vector",
+        url_hosts: Sequence[str] | None = (),
         pipeline: "Pipeline | None" = None,
     ) -> Hits:
         """Return at most `k` hits for `query`, nearest first, after skipping `offset` hits.
@@ -178,7 +180,7 @@ class Library(Synced, VersionedImages):
         label and other text fields, or "hybrid" for both, fused by rank; see docs/words.md.
         `hide_duplicates` leaves out near-duplicates of nearer hits. True uses the measured
         threshold; a number is the lowest score of two near-duplicates. Only scores are compared,
-        while `imgsearch dedup` also compares pixels.
+        while `imgsearch dedup` also compares pixels. An image by URL is downloaded, as for `add`.
         `pipeline` holds steps of your own, which change the query; see `pipelines.query_steps`.
         To search another program's collection by text or image, pass the `model` that made its
         vectors to `open`. An `EncoderWarning` reports that this cannot be verified.
@@ -196,7 +198,7 @@ class Library(Synced, VersionedImages):
         options = SearchOptions(
             k, offset, where, min_score, hide_duplicates, effort, order_by, mode
         )
-        return self._hits(query, options, pipeline)
+        return self._hits(downloaded(query, url_hosts), options, pipeline)
 
     @override
     def search_with(
@@ -204,10 +206,11 @@ class Library(Synced, VersionedImages):
         query: Query | Example | EncodedQuery,
         options: SearchOptions,
         *,
+        url_hosts: Sequence[str] | None = (),
         pipeline: "Pipeline | None" = None,
     ) -> Hits:
         """Search like `search`, with all options in one object."""
-        return self._hits(query, options, pipeline)
+        return self._hits(downloaded(query, url_hosts), options, pipeline)
 
     def embed_rows(
         self, images: Sequence[tuple[str, bytes]], *, one_core: bool = False

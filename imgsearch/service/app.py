@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from typing_extensions import override
 
 from imgsearch import __version__
-from imgsearch.archive import Archive, Jobs
+from imgsearch.archive import Archive, Fetch, Jobs
 from imgsearch.archive.access import Keys
 from imgsearch.logs import RequestLog
 from imgsearch.service import (
@@ -102,15 +102,16 @@ def create_app(
     jobs: Jobs,
     keys: Keys | None,
     limits: Limits | None = None,
-    urls: bool = False,
+    fetch: Fetch | None = None,
     hosts: Collection[str] | None = None,
     cors: Collection[str] = (),
     proxies: Collection[str] = (),
 ) -> FastAPI:
     """Return the application that serves `archive`. It closes neither `archive` nor `jobs`.
 
-    If `keys` is None, no request needs a key. `urls` lets jobs fetch images with the function that
-    `jobs` was given. `hosts` are the host names that requests may use, None for any. `cors` are
+    If `keys` is None, no request needs a key. `fetch` downloads images by URL for queries, None if
+    the service does not; jobs fetch with the function that `jobs` was given. `hosts` are the host
+    names that requests may use, None for any. `cors` are
     the other origins that may use the service, e.g. ``https://photos.example.org``. `proxies` are
     the addresses and networks of trusted proxies: the service uses their X-Forwarded-Proto, -For
     and -Host headers.
@@ -145,7 +146,7 @@ def create_app(
         embedding=Turns(limits.embeddings),
         thumbnails=Workers("thumbnails", threads=limits.embeddings, waiting=limits.waiting * 4),
         metrics=metrics,
-        urls=urls,
+        fetch=fetch,
     )
     for part in (vectors, images, search, comparison, loads, collections, health):
         app.include_router(part.router)

@@ -52,10 +52,9 @@ def start_job(
             confirm=job.confirm,
             exclude=job.exclude,
         )
-    elif here.urls:
-        started = jobs.start_urls(job.urls or [], collection=job.collection)
     else:
-        raise HttpProblem(403, "urls_not_allowed", "This service does not fetch images by URL.")
+        here.require_urls()
+        started = jobs.start_urls(job.urls or [], collection=job.collection)
     response.headers["Location"] = f"/v1/jobs/{started.id}"
     return conversion.job_state(started)
 

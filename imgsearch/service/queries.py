@@ -11,7 +11,7 @@ def query_of(here: Service, body: requests.QueryBody) -> Query:
 
     Raises:
         ImageNotFound: a stored image does not exist.
-        ImageError, HttpProblem: an image cannot be used.
+        ImageError, SourceError, HttpProblem: an image cannot be used, or its URL is refused.
     """
     first, *others = body.query_terms()
     query = Query(_term(here, first), weight=first.weight)
@@ -30,6 +30,9 @@ def _term(here: Service, term: requests.QueryTerm) -> Query:
         return Query.text(term.text)
     if term.id is not None:
         return Query(here.archive.vector(term.id))
-    data = decoded(term.image or "", here.limits)
+    if term.url is not None:
+        data = here.fetched(term.url)
+    else:
+        data = decoded(term.image or "", here.limits)
     check_pixels(data, here.limits)
     return Query.image(data)

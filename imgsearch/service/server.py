@@ -154,7 +154,7 @@ def running(
             jobs=jobs,
             keys=keys,
             limits=limits,
-            urls=urls,
+            fetch=fetch,
             hosts=hosts,
             cors=cors,
             proxies=proxies,
@@ -163,7 +163,7 @@ def running(
             from imgsearch import ui
 
             check = None if keys is None else _check(keys)
-            blocks = ui.build(archive, jobs, can_write=True, check=check)
+            blocks = ui.build(archive, jobs, can_write=True, check=check, fetch=fetch)
             ui.mount(app, blocks, check=check, hosts=tuple(hosts or ()))
         else:
             app.add_api_route("/", _to_docs, include_in_schema=False)

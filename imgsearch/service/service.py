@@ -1,17 +1,21 @@
 """The state that routes share."""
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from imgsearch.archive import Archive, Jobs
+from imgsearch.archive import Archive, Fetch, Jobs
 from imgsearch.service.limits import Limits
 from imgsearch.service.metrics import Metrics
+from imgsearch.service.problems import HttpProblem
 from imgsearch.service.scopes import Access
 from imgsearch.service.workers import Turns, Workers
+
+_DOWNLOADS: Final = 4  # at once, for queries, because each waits for another server in a thread
 
 
 @dataclass(slots=True)
@@ -19,9 +23,10 @@ class Service:
     """An archive with its jobs, and the service's limits, threads and metrics.
 
     `workers` run additions, `searches` run searches, and `thumbnails` create thumbnails.
-    `embedding` limits the number of concurrent query embeddings. With `urls`, jobs may fetch images
-    by URL. `stopping` ends progress streams; `streams` is the number of open ones. `checked` is the
-    time and result of the last health check; `checking` prevents concurrent checks.
+    `embedding` limits the number of concurrent query embeddings. `fetch` downloads images by URL,
+    None if the service does not; `fetching` limits the number of concurrent downloads. `stopping`
+    ends progress streams; `streams` is the number of open ones. `checked` is the time and result of
+    the last health check; `checking` prevents concurrent checks.
     """
 
     archive: Archive
@@ -33,11 +38,39 @@ class Service:
     embedding: Turns
     thumbnails: Workers
     metrics: Metrics
-    urls: bool = False
+    fetch: Fetch | None = None
+    fetching: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(_DOWNLOADS)
+    )
     stopping: bool = False
     streams: int = 0
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
     checked: tuple[float, Mapping[str, str]] = (float("-inf"), {})
+
+    def require_urls(self) -> Fetch:
+        """Return the function that downloads images by URL.
+
+        Raises:
+            HttpProblem: the service does not fetch images by URL.
+        """
+        if self.fetch is None:
+            raise HttpProblem(403, "urls_not_allowed", "This service does not fetch images by URL.")
+        return self.fetch
+
+    def fetched(self, url: str) -> bytes:
+        """Return an image by URL, for a query.
+
+        Raises:
+            HttpProblem: the service does not fetch images by URL, or fetches too many now.
+            UrlRefused, UrlFailed: the URL is refused, or the download failed.
+        """
+        fetch = self.require_urls()
+        if not self.fetching.acquire(blocking=False):
+            raise HttpProblem(503, "busy", "Too many images are being downloaded.", retry=2)
+        try:
+            return fetch(url)
+        finally:
+            self.fetching.release()
 
 
 async def _here(request: Request) -> Service:  # not a plain function, which would run in a thread

@@ -10,7 +10,7 @@ Needs the extra ``ui``.
 from collections.abc import Callable
 from typing import Any, Final
 
-from imgsearch.archive import Archive, Jobs
+from imgsearch.archive import Archive, Fetch, Jobs
 from imgsearch.errors import MissingExtra
 from imgsearch.settings import hush_gradio
 from imgsearch.ui.uploads import uploads
@@ -28,12 +28,14 @@ def build(
     collection: str = "images",
     can_write: bool = False,
     check: Check | None = None,
+    fetch: Fetch | None = None,
 ) -> Any:
     """Return the page for `archive` as a `gradio.Blocks`. It first shows `collection`.
 
     Images can be added and deleted only with `can_write`. `jobs` run additions of folders inside
     the archive's roots; without `jobs`, folders cannot be added. `check` is called with the
-    visitor's key for every search, addition and deletion; pass it to `mount` as well.
+    visitor's key for every search, addition and deletion; pass it to `mount` as well. `fetch`
+    downloads a query image by URL; without it, URLs are refused.
 
     Raises:
         MissingExtra: Gradio is not installed.
@@ -43,7 +45,9 @@ def build(
         from imgsearch.ui.page import Page
     except ModuleNotFoundError as error:
         raise MissingExtra(f"the page needs {error.name}", extra="ui", name=error.name) from error
-    return Page(archive, jobs, collection=collection, can_write=can_write, check=check).blocks
+    return Page(
+        archive, jobs, collection=collection, can_write=can_write, check=check, fetch=fetch
+    ).blocks
 
 
 def mount(app: Any, blocks: Any, *, check: Check | None = None, hosts: tuple[str, ...] = ()) -> Any:

@@ -22,6 +22,8 @@ from imgsearch.errors import (
     SourceError,
     TextUnknown,
     TextUnsupported,
+    UrlFailed,
+    UrlRefused,
 )
 
 _log = logging.getLogger(__name__)
@@ -35,6 +37,8 @@ _SENTENCES: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
     (TextUnsupported, "This collection's model takes images only, not words."),
     (ImageNotFound, "This image does not exist any more."),
     (ObjectNotFound, "The original of this image was not stored."),
+    (UrlRefused, "This URL is not fetched here. Download the image, and upload it."),
+    (UrlFailed, "The image could not be downloaded from this URL."),
     (SourceError, "The file does not exist any more. Choose it again."),
     (ImageBusy, "This image is being deleted."),
     (ConfigError, ""),

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import gradio as gr
 
-from imgsearch.archive import Archive, Jobs
+from imgsearch.archive import Archive, Fetch, Jobs
 from imgsearch.errors import ImgSearchError
 from imgsearch.ui.add_tab import AddTab
 from imgsearch.ui.browse_tab import BrowseTab
@@ -30,6 +30,7 @@ class Page:
         collection: str,
         can_write: bool,
         check: Callable[[str, str], object] | None,
+        fetch: Fetch | None = None,
     ) -> None:
         self._archive, self._first, self._check = archive, collection, check
         with gr.Blocks(
@@ -45,7 +46,9 @@ class Page:
                     gr.HTML('<a href="sign-out">Sign out</a>', elem_classes="sign-out")
             with gr.Tabs(selected="search") as self.tabs:
                 with gr.Tab("Search", id="search"):
-                    self.search_tab = SearchTab(archive, self.collection, self._require)
+                    self.search_tab = SearchTab(
+                        archive, self.collection, self._require, fetch=fetch
+                    )
                 self.add_tab: AddTab | None = None
                 if can_write:
                     with gr.Tab("Add images", id="add"):

@@ -7,11 +7,11 @@ from itertools import islice
 from operator import and_
 from typing import Final, Literal
 
-from imgsearch.archive import Archive, Found
+from imgsearch.archive import Archive, Fetch, Found
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field, Filter, to_filter
 from imgsearch.images import sources
-from imgsearch.query import Mode, Query, SearchOptions
+from imgsearch.query import Mode, Query, SearchOptions, is_url
 
 _DEEPEST: Final = 2000  # nearest hits that are filtered by name
 
@@ -49,17 +49,26 @@ class SearchRequest:
         conditions += [Field("label") == self.label] if self.label else []
         return reduce(and_, conditions) if conditions else None
 
-    def query(self) -> Query:
+    @property
+    def url(self) -> str:
+        """The words if they are a URL, which stands for an image, else ""."""
+        return self.words.strip() if is_url(self.words.strip()) else ""
+
+    def query(self, fetch: Fetch | None) -> Query:
         """Return the weighted sum of picture and words. Terms with weight 0 are omitted.
 
+        `fetch` downloads an image by URL.
+
         Raises:
-            ConfigError: no term has a weight above 0.
-            SourceError: the picture's file does not exist any more.
+            ConfigError: no term has a weight above 0, or `fetch` is None and the words are a URL.
+            SourceError: the picture's file does not exist any more, or the URL is refused.
         """
         terms: list[tuple[Query, float]] = []
         if self.picture:
             terms.append((Query.image(sources.read(self.picture)), self.picture_weight))
-        if self.words.strip():
+        if self.url:
+            terms.append((Query.image(_fetched(self.url, fetch)), self.words_weight))
+        elif self.words.strip():
             terms.append((Query.text(self.words.strip()), self.words_weight))
         wanted = [(query, weight) for query, weight in terms if weight]
         if not any(weight > 0 for _, weight in wanted):
@@ -72,43 +81,52 @@ class SearchRequest:
         return whole
 
 
-def find(archive: Archive, search: SearchRequest) -> list[Found]:
+def find(archive: Archive, search: SearchRequest, *, fetch: Fetch | None = None) -> list[Found]:
     """Return at most `search.k` hits, nearest first.
 
-    A name filter is applied to the 2,000 nearest hits only.
+    A name filter is applied to the 2,000 nearest hits only. `fetch` downloads an image by URL.
 
-    Raises: the errors of `Archive.search` and `Archive.more_like`.
+    Raises: the errors of `SearchRequest.query`, `Archive.search` and `Archive.more_like`.
     """
+    query = None if search.like is not None else search.query(fetch)
     if not search.name:
-        return _hits(archive, search, k=search.k)
+        return _hits(archive, search, query, k=search.k)
     wanted = search.name.casefold()
-    named = (hit for hit in _all_hits(archive, search) if wanted in hit.entry.name.casefold())
+    hits = _all_hits(archive, search, query)
+    named = (hit for hit in hits if wanted in hit.entry.name.casefold())
     return list(islice(named, search.k))
+
+
+def _fetched(url: str, fetch: Fetch | None) -> bytes:
+    if fetch is None:
+        raise ConfigError("images by URL are not fetched here. Download the image, and upload it.")
+    return fetch(url)
 
 
 def text_warnings(archive: Archive, search: SearchRequest) -> str:
     """Return warnings about words that the encoder does not know, or "" if it knows all."""
     words = search.words.strip()
-    if not words or search.like is not None:
+    if not words or search.url or search.like is not None:
         return ""
     warnings = archive.existing(search.collection).text_warnings(words)
     return " ".join(f"{warning}." for warning in warnings)
 
 
-def _all_hits(archive: Archive, search: SearchRequest) -> Iterator[Found]:
+def _all_hits(archive: Archive, search: SearchRequest, query: Query | None) -> Iterator[Found]:
     """Yield at most `_DEEPEST` hits, nearest first."""
     step = 200
     for offset in range(0, _DEEPEST, step):
-        hits = _hits(archive, search, k=step, offset=offset)
+        hits = _hits(archive, search, query, k=step, offset=offset)
         yield from hits
         if len(hits) < step:
             return
 
 
-def _hits(archive: Archive, search: SearchRequest, *, k: int, offset: int = 0) -> list[Found]:
+def _hits(
+    archive: Archive, search: SearchRequest, query: Query | None, *, k: int, offset: int = 0
+) -> list[Found]:
     options = SearchOptions(k, offset, search.condition(), search.min_score, search.hide_duplicates)
-    if search.like is None:
-        options = replace(options, mode=search.mode)
-    if search.like is not None:
-        return archive.more_like(search.like, options)
-    return archive.search(search.query(), options, collection=search.collection)
+    if query is None:
+        return archive.more_like(search.like or "", options)
+    options = replace(options, mode=search.mode)
+    return archive.search(query, options, collection=search.collection)

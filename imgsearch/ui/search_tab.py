@@ -6,7 +6,7 @@ from typing import Any, Final
 import gradio as gr
 
 from imgsearch import images
-from imgsearch.archive import Archive, Found
+from imgsearch.archive import Archive, Fetch, Found
 from imgsearch.errors import ImageError, ImgSearchError
 from imgsearch.images import sources
 from imgsearch.query import Mode
@@ -30,9 +30,15 @@ class SearchTab:
     """The tab, created in the current Gradio layout. `collection` is the collection name field."""
 
     def __init__(
-        self, archive: Archive, collection: Any, require: Callable[[Any, str], None]
+        self,
+        archive: Archive,
+        collection: Any,
+        require: Callable[[Any, str], None],
+        *,
+        fetch: Fetch | None = None,
     ) -> None:
         self._archive, self._collection, self._require = archive, collection, require
+        self._fetch = fetch
         with gr.Row(equal_height=False):
             with gr.Column(scale=1, min_width=280, elem_classes="asking"):
                 self._build_query()
@@ -60,7 +66,10 @@ class SearchTab:
         self.cut = gr.Button("Search a part of it", visible=False, size="sm")
         self.crop = gr.HTML(js_on_load=script("crop"), elem_classes="cropper")
         self.words = gr.Textbox(
-            label="Words", placeholder="a dog in the snow", max_lines=1, elem_id="words"
+            label="Words or URL of an image" if self._fetch else "Words",
+            placeholder="a dog in the snow",
+            max_lines=1,
+            elem_id="words",
         )
         with gr.Row():
             self.search = gr.Button("Search", variant="primary", min_width=120)
@@ -172,7 +181,7 @@ class SearchTab:
         try:
             self._require(request, "read")
             title = self._title(search)
-            hits = find(self._archive, search)
+            hits = find(self._archive, search, fetch=self._fetch)
             warning = notice(text_warnings(self._archive, search), kind="warning")
         except ImgSearchError as error:
             return notice(describe(error), kind="error"), "", {}, *Detail.nothing()

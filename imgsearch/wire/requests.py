@@ -110,21 +110,26 @@ class Ids(RequestBody):
     ids: list[Id] = Field(min_length=1, max_length=MAX_IDS, examples=[[CAT]])
 
 
-class QueryTerm(RequestBody):
-    """A query term: a text, the id of a stored image, or an image in base64."""
+_Url = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+_ONE: Final = ("text", "id", "image", "url")
+_IMAGE: Final = "the image file in base64"
+_URL: Final = "of an image, if the service fetches images by URL"
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"oneOf": one_of("text", "id", "image")}
-    )
+
+class QueryTerm(RequestBody):
+    """A query term: a text, the id of a stored image, an image in base64, or an image's URL."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"oneOf": one_of(*_ONE)})
     text: Words | None = None
     id: Id | None = None
-    image: str | None = Field(None, description="the image file in base64")
+    image: str | None = Field(None, description=_IMAGE)
+    url: _Url | None = Field(None, description=_URL)
     weight: Weight = Field(default=1.0, description="negative to subtract the term; 0 is invalid")
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if sum(value is not None for value in (self.text, self.id, self.image)) != 1:
-            raise ValueError("exactly one of text, id and image is required")
+        if sum(getattr(self, name) is not None for name in _ONE) != 1:
+            raise ValueError("exactly one of text, id, image and url is required")
         if self.weight == 0:
             raise ValueError("a weight must not be 0")
         return self
@@ -186,38 +191,37 @@ _OPTIONS: Final = tuple(option.name for option in fields(SearchOptions))
 
 
 class QueryBody(RequestBody):
-    """A query: exactly one of `text`, `id`, `image` and `terms`."""
+    """A query: exactly one of `text`, `id`, `image`, `url` and `terms`."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"oneOf": one_of("text", "id", "image", "terms")}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"oneOf": one_of(*_ONE, "terms")})
     text: Words | None = None
     id: Id | None = None
-    image: str | None = Field(None, description="the image file in base64")
+    image: str | None = Field(None, description=_IMAGE)
+    url: _Url | None = Field(None, description=_URL)
     terms: Annotated[list[QueryTerm], AfterValidator(_positive_first)] | None = Field(
         None, min_length=1, max_length=MAX_TERMS
     )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        if sum(value is not None for value in (self.text, self.id, self.image, self.terms)) != 1:
-            raise ValueError("exactly one of text, id, image and terms is required")
+        if sum(getattr(self, name) is not None for name in (*_ONE, "terms")) != 1:
+            raise ValueError("exactly one of text, id, image, url and terms is required")
         return self
 
     def query_terms(self) -> list[QueryTerm]:
-        """Return the terms; a single text, id or image is one."""
+        """Return the terms; a single text, id, image or URL is one."""
         if self.terms is not None:
             return self.terms
-        return [QueryTerm(text=self.text, id=self.id, image=self.image)]
+        return [QueryTerm(text=self.text, id=self.id, image=self.image, url=self.url)]
 
 
 class SearchQuery(SearchParameters, QueryBody):
-    """A search with exactly one of `text`, `id`, `image` and `terms`."""
+    """A search with exactly one of `text`, `id`, `image`, `url` and `terms`."""
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "oneOf": one_of("text", "id", "image", "terms"),
+            "oneOf": one_of(*_ONE, "terms"),
             "examples": [
                 {"text": "a dog in the snow", "k": 5},
                 {"id": CAT, "hide_duplicates": 0.95},
@@ -331,9 +335,7 @@ class JobRequest(RequestBody):
         },
     )
     folder: Annotated[str, StringConstraints(min_length=1, max_length=4_096)] | None = None
-    urls: list[Annotated[str, StringConstraints(min_length=1, max_length=2_000)]] | None = Field(
-        None, min_length=1, max_length=MAX_URLS
-    )
+    urls: list[_Url] | None = Field(None, min_length=1, max_length=MAX_URLS)
     collection: CollectionName = "images"
     in_place: bool = Field(default=False, description="store no copies of the folder's files")
     exclude: list[_Pattern] = Field(

@@ -12,6 +12,7 @@ from PIL import Image
 
 from imgsearch.cli import cli, options
 from tests.pictures import write
+from tests.services.web_server import WebServer
 
 
 @pytest.fixture
@@ -355,3 +356,15 @@ def test_option_value_is_parsed_as_number_boolean_list_or_text():
         "odd": "1,true",
     }
     assert options.parse_options(()) is None
+
+
+def test_search_takes_a_url(run, loaded, tmp_path):
+    image = (loaded / "猫/bild-ü 0002.png").read_bytes()
+    with WebServer(image) as site:
+        hits = run("search", f"{site.url}/ä.png", "--url-host", "127.0.0.1", "-k", "1", "-f")
+        assert hits.stdout.strip().endswith("bild-ü 0002.png")
+        page = run("search", site.url, "--url-host", "127.0.0.1", "--html", "seite.html")
+        assert page.exit_code == 0
+        assert site.url in (tmp_path / "seite.html").read_text(encoding="utf-8")
+        refused = run("search", site.url)
+        assert (refused.exit_code, "no public address" in refused.stderr) == (1, True)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from imgsearch import Client
-from imgsearch.errors import SourceError, SyncRefused
+from imgsearch.errors import SourceError, SyncRefused, UrlRefused
 from tests.pictures import write
 from tests.service.running import jpeg, running
 from tests.service.topologies import plain
@@ -99,6 +99,16 @@ def test_private_hosts_are_fetched_only_when_allowed(tmp_path):
     ):
         started = own.http.post("/v1/jobs", json={"urls": [f"{site.url}/ü.jpg"]})
         assert own.finished(started.json())["inserted"] == 1
+        url = f"{site.url}/ü.jpg"
+        (hit,) = own.search("images", url=url, k=1)["hits"]
+        assert hit["score"] > 0.999
+        terms = [{"url": url}, {"text": "a dog", "weight": -0.5}]
+        assert own.search("images", terms=terms)["hits"]
+        with Client(own.url, own.secrets["read"]) as client:  # this machine downloads
+            assert client.search(url, url_hosts=["127.0.0.1"])[0].id == hit["id"]
+            assert client.embed([url], url_hosts=["127.0.0.1"]).shape == (1, 384)
+            with pytest.raises(UrlRefused):
+                client.search_many([url])
 
 
 def test_only_folders_inside_the_roots_are_read(service, empty):

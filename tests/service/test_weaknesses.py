@@ -72,6 +72,9 @@ def test_urls_are_fetched_only_when_allowed_and_never_from_this_machine(service,
         assert (refused.status_code, refused.json()["code"]) == (403, "urls_not_allowed")
         query = service.http.post("/v1/search", json={"image": url})
         assert query.status_code == 422
+        for route, body in (("search", {"url": url}), ("embed", {"items": [{"url": url}]})):
+            query = service.http.post(f"/v1/{route}", json=body)
+            assert (query.status_code, query.json()["code"]) == (403, "urls_not_allowed")
     with running(plain(tmp_path / "a"), tmp_path / "b", urls=True) as allowed:
         urls = ["file:///etc/hostname", "http://127.0.0.1:1/a.jpg", f"{allowed.url}/v1/live"]
         started = allowed.http.post("/v1/jobs", json={"urls": urls})
@@ -80,6 +83,10 @@ def test_urls_are_fetched_only_when_allowed_and_never_from_this_machine(service,
         assert (job["failed"], job["inserted"]) == (3, 0)
         failures = allowed.http.get(f"/v1/jobs/{job['id']}/failures").json()["failures"]
         assert {line["code"] for line in failures} == {"url_refused"}
+        for url in urls:
+            query = allowed.http.post("/v1/embed", json={"items": [{"url": url}]})
+            assert (query.status_code, query.json()["code"]) == (422, "url_refused")
+            assert "127.0.0.1" not in query.json()["detail"]
 
 
 def test_deletion_needs_a_key_and_an_exact_name(service, empty):

@@ -96,6 +96,11 @@ def test_part_is_drawn_with_the_pointer(page, drawn):
     assert size_of(page, "#picture img") == pytest.approx([80, 60], abs=4)
 
 
+def test_url_is_refused_where_none_is_fetched(page):
+    page.write("#words input", "https://example.org/a.jpg", enter=True)
+    page.until(lambda: "by URL are not fetched" in page.message())
+
+
 def test_image_is_pasted(page, drawn):
     page.driver.execute_cdp_cmd(
         "Browser.grantPermissions",
