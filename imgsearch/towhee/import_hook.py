@@ -14,6 +14,9 @@ Towhee is imported later, the finder changes Towhee's own modules:
   that downloads from Towhee's hub is `imgsearch.towhee.downloader`, because pydantic and requests
   take longer to import than all of Towhee.
 
+- ``towhee.models`` and ``towhee.trainer`` get torchvision with its missing operators declared, and
+  an ``os`` that does not run pip (`imgsearch.towhee.os_without_pip`).
+
 If Towhee is imported first, which needs setuptools below 82, it is patched when imgsearch is
 imported.
 """
@@ -52,8 +55,8 @@ class _Finder:
         """Return a spec that patches the module, if it is one to patch; otherwise None."""
         if own_file := _OWN_MODULES.get(name):
             return spec_from_file_location(name, Path(__file__).parent / own_file)
-        patch, own = _PATCHES.get(name), _OWN_IMPORTS.get(name)
-        if patch is None and own is None:
+        patch, own = _PATCHES.get(name), _own_imports(name)
+        if patch is None and not own:
             return None
         others = [finder for finder in sys.meta_path if finder is not self]
         finds = [getattr(finder, "find_spec", None) for finder in others]
@@ -63,7 +66,7 @@ class _Finder:
             execute = spec.loader.exec_module
 
             def exec_module(module: Any) -> None:
-                if own is not None:
+                if own:
                     # only this module's import statements call it, now and in its functions
                     module.__builtins__ = {**vars(builtins), "__import__": partial(_import, own)}
                 execute(module)
@@ -74,10 +77,20 @@ class _Finder:
         return spec
 
 
-def _import(own: str, name: str, *args: Any, **options: Any) -> Any:
-    """Import a module for Towhee, as `builtins.__import__` does, but `own` from this package."""
-    if name == own:
-        return import_module(f"imgsearch.towhee.{own}")
+def _own_imports(module: str) -> dict[str, str]:
+    """Return the imports of a Towhee module that get a module of this package: name → its name."""
+    own = {name: name for name in (_OWN_IMPORTS.get(module),) if name}
+    if module.startswith(_MODELS):
+        own |= {"os": "os_without_pip", "torchvision": ""}
+    return own
+
+
+def _import(own: dict[str, str], name: str, *args: Any, **options: Any) -> Any:
+    """Import a module for Towhee, as `builtins.__import__` does, but those in `own` from here."""
+    if replacement := own.get(name):
+        return import_module(f"imgsearch.towhee.{replacement}")
+    if "torchvision" in own and name.partition(".")[0] == "torchvision":
+        import_module("imgsearch.encoders.torch.imports").declare_torchvision()
     return builtins.__import__(name, *args, **options)
 
 
@@ -138,6 +151,10 @@ _OWN_IMPORTS: Final = {
     **dict.fromkeys(PKG_RESOURCES_USERS, "pkg_resources"),
     **dict.fromkeys(PYDANTIC_USERS, "pydantic"),
 }
+
+
+# packages of Towhee that import torchvision, and run pip when a package is missing
+_MODELS: Final = ("towhee.data.", "towhee.models.", "towhee.trainer")
 
 
 def install() -> None:

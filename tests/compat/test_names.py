@@ -205,3 +205,41 @@ def test_supported_model_names_are_accepted_by_the_operators():
     assert {"clip_vit_base_patch16", "clip_vit_b32"} <= set(clip.supported_model_names())
     with pytest.raises(ConfigError, match="unknown model format 'tensorrt'"):
         clip.supported_model_names(format="tensorrt")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("towhee.trainer", "torchvision"),
+        ("towhee.data.dataset.image_datasets", "PyTorchImageDataset"),
+        ("towhee.models.clip", "create_model"),
+    ],
+)
+def test_towhees_torch_modules_are_imported_without_pip(module, name):
+    pytest.importorskip("torch")
+    pytest.importorskip("towhee.models")
+    code = f"""
+import sys
+sys.addaudithook(lambda event, args: print(event) if event in ("os.system", "subprocess.Popen")
+    and "pip" in str(args) else None)
+import imgsearch
+from {module} import {name}
+import torchvision
+print({name} is not None, hasattr(torchvision, "models"))
+"""
+    assert python(code).split() == ["True", "True"]
+
+
+def test_missing_package_of_a_model_is_an_import_error():
+    pytest.importorskip("towhee.models")
+    code = """
+import sys
+sys.addaudithook(lambda event, args: print(event) if event == "os.system" else None)
+import imgsearch
+sys.modules["einops"] = None
+try:
+    import towhee.models.timesformer
+except ImportError as error:
+    print(error.name)
+"""
+    assert python(code).split() == ["einops"]

@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 from imgsearch.errors import EncoderError, MissingExtra
@@ -42,6 +43,17 @@ def frameworks() -> tuple[Any, Any]:
         except (ImportError, RuntimeError, OSError) as error:
             raise EncoderError(f"cannot import torch and timm together: {error}") from error
         return torch, timm
+
+
+def declare_torchvision() -> None:
+    """Import torchvision with its missing operators, for Towhee's modules; see `frameworks`.
+
+    Does nothing if a package is missing, because the import that follows raises the error.
+    """
+    with _lock, suppress(ModuleNotFoundError):
+        import torch
+
+        _import_torchvision(torch)
 
 
 def _import_torchvision(torch: Any) -> None:

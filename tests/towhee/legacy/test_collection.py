@@ -203,5 +203,5 @@ def test_dc2_is_towhee_1():
 def test_example_of_the_guide_prints_its_rows(capsys):
     guide = Path(__file__).resolve().parents[3] / "docs/towhee.md"
     (block,) = re.findall(r"```python\n(.+?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
-    exec(block, {})
+    exec(block, {})  # noqa: S102
     assert capsys.readouterr().out == "[1.0, 0.5]\n"
