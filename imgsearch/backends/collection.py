@@ -184,6 +184,30 @@ class Collection(ABC):
             return results
         return [[hit for hit in hits if hit.score >= threshold] for hits in results]
 
+    def search_words(
+        self, words: Sequence[str], *, k: int, where: Where | None = None
+    ) -> list[Hit] | None:
+        """Return at most `k` hits for words by the store's own BM25, best first.
+
+        A hit's score is 0 or more, and its distance the negative score. `words` are as from
+        `imgsearch.backends.words`. Returns None if the store or the collection has no full-text
+        search, or cannot evaluate `where`.
+
+        Raises:
+            FieldInvalid: as for `search`.
+        """
+        plan = self._plan(where)
+        return self._search_words(words, k=k, where=plan.native) if plan.is_native else None
+
+    def _search_words(
+        self,
+        words: Sequence[str],  # noqa: ARG002 - most stores have no full-text search
+        *,
+        k: int,  # noqa: ARG002 - as above
+        where: Filter | None,  # noqa: ARG002 - as above
+    ) -> list[Hit] | None:
+        return None
+
     def get(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Record]:
         """Return records by id. Unknown ids are omitted."""
         possible = [id_ for id_ in dict.fromkeys(ids) if not id_fault(id_)]

@@ -4,26 +4,21 @@ Source: S. Robertson and H. Zaragoza, The Probabilistic Relevance Framework: BM2
 """
 
 import math
-import re
-import unicodedata
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 
+from imgsearch.backends.words import record_words, words
 from imgsearch.errors import LimitExceeded
 from imgsearch.types import Record
 
 MOST_RECORDS: Final = 1_000_000  # about 1 GB with 20 words each
 MOST_WORDS: Final = 50_000_000  # words of all records, each counted once a record: 300 MB
-_LONGEST: Final = 2_000  # words of one record; further ones are not indexed
 _K1: Final = 1.2  # the usual values; the source has 1.2 to 2 and 0.75
 _B: Final = 0.75
-_WORD: Final = re.compile(r"[^\W\d_]+|\d+")
-# scripts without spaces between words: kana, Chinese characters, Thai
-_UNSPACED: Final = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
 
 
 class KeywordIndex:
@@ -39,8 +34,7 @@ class KeywordIndex:
         self._postings: dict[str, tuple[array[int], array[int]]] = {}
         size = 0
         for row, record in enumerate(records):
-            texts = (value for value in record.fields.values() if isinstance(value, str))
-            tokens = [token for text in texts for token in words(text)][:_LONGEST]
+            tokens = record_words(record.fields)
             self._ids.append(record.id)
             self._lengths.append(len(tokens))
             for token, count in Counter(tokens).items():
@@ -77,29 +71,3 @@ class KeywordIndex:
         matching = np.flatnonzero(scores)
         best = matching[np.lexsort((matching, -scores[matching]))]
         return [(self._ids[row], float(scores[row])) for row in best]
-
-
-def words(text: str) -> Iterator[str]:
-    """Yield the words of a text in lower case, and without a plural s.
-
-    Digits and letters are separate words. Text in a script without spaces gives its characters, and
-    their pairs.
-
-    >>> list(words("IMG_2019 Red buses, 東京"))
-    ['img', '2019', 'red', 'buse', '東', '京', '東京']
-    """
-    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
-        at = 0
-        for run in _UNSPACED.finditer(word):
-            yield from _stem(word[at : run.start()])
-            characters = run[0]
-            yield from characters
-            yield from (characters[i : i + 2] for i in range(len(characters) - 1))
-            at = run.end()
-        yield from _stem(word[at:])
-
-
-def _stem(word: str) -> Iterator[str]:
-    if word:
-        plural = len(word) > 3 and word.endswith("s") and not word.endswith("ss")
-        yield word[:-1] if plural else word

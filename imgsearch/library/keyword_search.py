@@ -8,7 +8,9 @@ from typing import Final
 
 from imgsearch.backends import Collection
 from imgsearch.backends.regions import WHOLE, has_regions
+from imgsearch.backends.words import words
 from imgsearch.errors import ConfigError, TextUnknown, TextUnsupported
+from imgsearch.filters import Where, to_filter
 from imgsearch.library.keyword_index import KeywordIndex
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.types import MAX_K, Hit
@@ -81,8 +83,12 @@ class KeywordSearch:
     def _hits(
         self, collection: Collection, text: str, options: SearchOptions, most: int
     ) -> list[Hit]:
+        if not text:
+            return []
+        if (native := self._native(collection, text, options.where, most)) is not None:
+            return native
         accepts = collection.matcher(options.where)
-        ranked = iter(self._current(collection).ranked(text)) if text else iter(())
+        ranked = iter(self._current(collection).ranked(text))
         hits: list[Hit] = []
         while len(hits) < most and (part := _part(ranked)):
             records = collection.get(list(part))
@@ -92,6 +98,17 @@ class KeywordSearch:
                 if id_ in records and accepts(records[id_].fields)
             ]
         return hits[:most]
+
+    @staticmethod
+    def _native(
+        collection: Collection, text: str, where: Where | None, most: int
+    ) -> list[Hit] | None:
+        """Return the hits of the store's own search by words. Returns None if it has none."""
+        condition = None if where is None else to_filter(where)
+        if has_regions(collection):
+            condition = WHOLE if condition is None else WHOLE & condition
+        tokens = list(words(text))
+        return collection.search_words(tokens, k=most, where=condition) if tokens else []
 
     def _current(self, collection: Collection) -> KeywordIndex:
         """Return an index of the collection's present records."""

@@ -17,6 +17,7 @@ from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described
 from imgsearch.backends.milvus import folder as milvus_folder
+from imgsearch.backends.milvus import full_text
 from imgsearch.backends.milvus.collection import ROWS, MilvusCollection
 from imgsearch.backends.milvus.connection import LONG, Connection
 from imgsearch.backends.milvus.embedded import is_of_disk
@@ -189,7 +190,9 @@ class Backend(VectorBackend):
         with self.calling() as client:
             collection = self.described(name, names)
             if not collection.indexed:  # `create` crashed, or another program dropped the index
-                self._build(client, collection.name, collection.layout.schema)
+                layout = collection.layout
+                words = layout.has_words
+                self._build(client, collection.name, layout.schema, with_words=words)
                 collection = self.described(name, names)
             if collection.layout.ours:
                 self._load(client, collection.name, collection.layout.schema)
@@ -270,6 +273,8 @@ class Backend(VectorBackend):
         for field, kind in schema.fields.items():
             extra = {"max_length": MAX_TEXT} if kind == "str" else {}
             columns.add_field(field, DataType[COLUMNS[kind]], **extra)
+        if self.connection.has_full_text:
+            full_text.add_columns(columns)
         client.create_collection(
             name,
             schema=columns,
@@ -278,7 +283,7 @@ class Backend(VectorBackend):
             timeout=self._timeout,
         )
         try:
-            self._build(client, name, schema)
+            self._build(client, name, schema, with_words=self.connection.has_full_text)
         except (MilvusException, IndexRefused) as error:
             with suppress(MilvusException):
                 client.drop_collection(name, timeout=self._timeout)
@@ -288,7 +293,9 @@ class Backend(VectorBackend):
                 f"{self.url} cannot build {schema.index}: {text_of(error)}"
             ) from error
 
-    def _build(self, client: MilvusClient, name: str, schema: Schema) -> None:
+    def _build(
+        self, client: MilvusClient, name: str, schema: Schema, *, with_words: bool = False
+    ) -> None:
         build = dict(schema.index.params)
         params = client.prepare_index_params()
         params.add_index(
@@ -298,6 +305,8 @@ class Backend(VectorBackend):
             # flat and nested, because lite ignores the parameters that pymilvus flattens
             params={**build, "params": build} if build else {},
         )
+        if with_words and full_text.SPARSE not in client.list_indexes(name):
+            full_text.add_index(params)
         # sync=True would sleep for at least 0.5 s and ignore the timeout (pymilvus 3.0.2)
         client.create_index(name, params, timeout=LONG, sync=False)
         check_index(self.index(name) or {}, schema)

@@ -13,6 +13,7 @@ from imgsearch.backends.conditions import both
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
 from imgsearch.backends.milvus.filters import after, among, rendered
+from imgsearch.backends.milvus.full_text import search_options
 from imgsearch.backends.milvus.layout import Layout, packed
 from imgsearch.errors import BackendError, CollectionNotFound
 from imgsearch.filters import Filter, Glob, Leaf
@@ -110,6 +111,21 @@ class MilvusCollection(Collection):
             matches = self._matches(list(queries[start : start + step]), k, where, effort)
             hits += [[self._layout.hit(match) for match in nearest[:k]] for nearest in matches]
         return hits
+
+    @override
+    def _search_words(
+        self, words: Sequence[str], *, k: int, where: Filter | None
+    ) -> list[Hit] | None:
+        if not self._layout.has_words:
+            return None
+        (matches,) = self._call(
+            "search",
+            filter=rendered(where, self.schema.fields),
+            limit=k,
+            output_fields=self._layout.outputs(),
+            **search_options(words),
+        )
+        return [self._layout.text_hit(match) for match in matches]
 
     def _matches(
         self, queries: list[Vector], k: int, where: Filter | None, effort: int | None

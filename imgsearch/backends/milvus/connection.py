@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from pymilvus import MilvusClient, MilvusException
 
 from imgsearch.backends.milvus.embedded import Embedded, is_of_disk
 from imgsearch.backends.milvus.errors import text_of, translated
+from imgsearch.backends.milvus.full_text import is_supported
 from imgsearch.errors import BackendError, ConfigError
 from imgsearch.settings import connect_timeout
 
@@ -60,6 +62,14 @@ class Connection:
     def read_only(self) -> bool:
         """Whether this process has no write permission for the store's files."""
         return self._embedded is not None and self._embedded.read_only
+
+    @cached_property
+    def has_full_text(self) -> bool:
+        """Whether new collections get the columns of `full_text`: on servers from 2.5 on."""
+        if self.path is not None:
+            return False
+        with self.calling() as client:
+            return is_supported(str(client.get_server_version(timeout=self.timeout)))
 
     @contextmanager
     def calling(self) -> Iterator[MilvusClient]:

@@ -11,6 +11,7 @@ import numpy as np
 from imgsearch.backends.checks import signs
 from imgsearch.backends.collection import row_vector
 from imgsearch.backends.exact import hit
+from imgsearch.backends.milvus import full_text
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import FieldInvalid
 from imgsearch.types import Hit, Record, Value, Vector
@@ -32,6 +33,11 @@ class Layout:
     dynamic: bool = True
     ours: bool = True
     columns: tuple[str, ...] = ()
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the collection has the columns of `full_text`."""
+        return self.ours and full_text.SPARSE in self.columns
 
     def to_key(self, id_: str) -> str | int:
         """Return the primary key for an id.
@@ -81,7 +87,10 @@ class Layout:
             stored: Any = packed(vector)
         else:
             stored = vector
-        return {self.key: self.to_key(record.id), self.vector: stored, **record.fields}
+        row = {self.key: self.to_key(record.id), self.vector: stored, **record.fields}
+        if self.has_words:
+            row[full_text.WORDS] = full_text.words_column(record.fields)
+        return row
 
     def record(self, row: Mapping[str, Any]) -> Record:
         """Convert a stored row to a record."""
@@ -98,6 +107,11 @@ class Layout:
         """Convert a search result of the driver to a hit."""
         similarity = float(match.distance)
         return hit(self.schema, similarity, str(match.id), self._fields(match.fields))
+
+    def text_hit(self, match: Any) -> Hit:
+        """Convert a result of a search by words to a hit."""
+        score = abs(float(match.distance))  # lite 3.2.2 returns the negative score
+        return Hit(str(match.id), score, -score, self._fields(match.fields))
 
     def _fields(self, row: Mapping[str, Any]) -> dict[str, Value]:
         return {

@@ -16,6 +16,7 @@ from imgsearch.backends import connect
 from imgsearch.backends.checks import check_vectors
 from imgsearch.backends.milvus.address import Address
 from imgsearch.backends.milvus.flusher import Flusher
+from imgsearch.backends.milvus.full_text import SPARSE, WORDS
 from imgsearch.backends.rows import Inserted, matrix
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, FieldInvalid
@@ -248,6 +249,8 @@ def _shape(description: Mapping[str, Any], indexes: Sequence[Mapping[str, Any]])
         key = bool(field.get("is_primary"))
         if key and (field.get("auto_id") or description.get("auto_id")):
             auto_id = True
+            continue
+        if field["name"] in (WORDS, SPARSE):  # of a collection that imgsearch created
             continue
         vector = field["type"].name == "FLOAT_VECTOR"
         columns.append(_Column(field["name"], int(field["params"]["dim"]) if vector else 0, key))
