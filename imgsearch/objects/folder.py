@@ -33,15 +33,21 @@ _ORIGINALS, _THUMBNAILS, _UNFINISHED = "originals", "thumbnails", "unfinished"
 
 
 class FolderStore(ObjectStore):
-    """An object store in `folder`, which is created if it is missing, but not its parents.
+    """An object store in `folder`.
+
+    With `create`, a missing folder is created, but not its parents, and files that killed writers
+    left are deleted.
 
     Raises:
         ObjectStoreError: `folder` is not a folder, or cannot be created or written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, create: bool = True) -> None:
         self._root = folder.expanduser().resolve()
         self.url = self._root.as_uri()
+        if not create:
+            self.ping()
+            return
         with self._errors("open"):
             with suppress(FileExistsError):
                 self._root.mkdir(mode=0o700)

@@ -88,3 +88,41 @@ def test_every_store_gets_only_its_own_secret():
     assert settings.token("tencent+grpc://h/d") == "t"
     assert settings.token("photos.db") is None
     assert [f.state for f in examine([]) if f.what == "python"] == ["ok"]
+
+
+def test_wrong_settings_are_a_finding_beside_the_packages(tmp_path):
+    done = run("--json", IMGSEARCH_CONFIG=str(tmp_path / "fehlt.toml"))
+    assert done.exit_code == 1
+    findings = by_name(done)
+    assert "fehlt.toml" in findings["settings"]["fact"]
+    assert findings["operators"]["state"] == "ok"
+
+
+def test_config_file_and_profile_are_named(tmp_path):
+    file = tmp_path / "größe.toml"
+    file.write_text('[profiles.cluster]\ns3_secret = "geheim"\n', encoding="utf-8")
+    environment = {"IMGSEARCH_CONFIG": str(file), "IMGSEARCH_PROFILE": "cluster"}
+    done = run("memory://x", "--json", "--data", tmp_path / "a", **environment)
+    assert done.exit_code == 0, done.output
+    assert by_name(done)["config file"]["fact"] == f"{file}, profile cluster"
+    assert "geheim" not in done.output
+
+
+def test_archive_of_a_service_is_examined(tmp_path):
+    from imgsearch.archive import opened
+
+    data = tmp_path / "archiv"
+    findings = by_name(run("memory://x", "--json", "--data", data))
+    assert findings[f"archive {data}"]["state"] == "absent"
+    assert not data.exists()
+    with opened(data):
+        pass
+    done = run("memory://x", "--json", "--data", data)
+    findings = by_name(done)
+    assert findings[f"catalog {data / 'catalog.db'}"]["fact"] == "0 images, 0 API keys"
+    assert findings[f"originals {data / 'originals'}"]["state"] == "ok"
+    assert f"store {data / 'vectors.db'}" in findings
+    (data / "catalog.db").write_bytes(b"kein Katalog" * 100)
+    done = run("memory://x", "--json", "--data", data)
+    assert done.exit_code == 1
+    assert by_name(done)[f"catalog {data / 'catalog.db'}"]["state"] == "wrong"
