@@ -8,7 +8,7 @@ import numpy as np
 from imgsearch.archive.libraries import Libraries
 from imgsearch.catalog import ORDERS, Catalog, Entry, Page
 from imgsearch.errors import CollectionNotFound, DimensionMismatch, SchemaMismatch
-from imgsearch.fields import FieldType
+from imgsearch.fields import Declaration, FieldType
 from imgsearch.filters import Where, to_filter
 from imgsearch.library.library import Library
 from imgsearch.query import EncodedQuery, Example, Query
@@ -49,6 +49,24 @@ class ArchiveContents(Closeable):
         """
         with self._libraries.using(collection) as library:
             return library.fields
+
+    def declare_fields(self, collection: str, fields: Declaration) -> Mapping[str, FieldType]:
+        """Declare fields of a collection, which is created if it does not exist.
+
+        Raises: as for `Library.declare_fields` and `library`.
+        """
+        with self._libraries.using(collection) as library:
+            return library.declare_fields(fields)
+
+    def collection(self, name: str) -> CollectionInfo:
+        """Return the size and schema of a collection.
+
+        Raises:
+            CollectionNotFound: it does not exist, or imgsearch did not create it.
+        """
+        if name not in self._libraries.names():
+            raise CollectionNotFound(f"the collection {name!r} does not exist")
+        return self._info(name)
 
     def collections(self) -> list[CollectionInfo]:
         """Return the size and schema of each collection that imgsearch created, sorted by name."""

@@ -24,6 +24,7 @@ _COMMANDS = {
     "demo": "demo",
     "doctor": "doctor",
     "evaluate": "evaluate",
+    "fields": "fields",
     "find": "find",
     "info": "library",
     "keys": "keys",

@@ -70,6 +70,7 @@ class AsyncClient:
     contains = _awaited(Client.__contains__)
     embed = _awaited(Client.embed)
     to_parquet = _awaited(Client.to_parquet)
+    declare_fields = _awaited(Client.declare_fields)
     collections = _awaited(Client.collections)
     drop = _awaited(Client.drop)
     original = _awaited(Client.original)

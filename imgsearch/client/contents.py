@@ -21,7 +21,7 @@ from imgsearch.errors import (
     ImgSearchError,
     SourceError,
 )
-from imgsearch.fields import FieldType, can_declare, declared
+from imgsearch.fields import Declaration, FieldType, can_declare, declared
 from imgsearch.filters import Field, Where, to_filter
 from imgsearch.filters.mapping import to_json as to_json_filter
 from imgsearch.images import sources
@@ -34,6 +34,7 @@ from imgsearch.query import Example, Mode, Query, SearchOptions
 from imgsearch.types import Hit, Value
 from imgsearch.wire import responses
 from imgsearch.wire.problems import error_class
+from imgsearch.wire.requests import FieldsRequest, to_json
 from imgsearch.wire.responses import (
     BatchHits,
     CollectionInfo,
@@ -273,6 +274,19 @@ class ServiceContents(SearchableImages):
         """
         path = f"/v1/collections/{self.name}"
         return self._connection.json(CollectionInfo, "GET", path, repeat=True)
+
+    @override
+    def declare_fields(self, fields: Declaration) -> Mapping[str, FieldType]:
+        """Declare fields like ``{"year": int}``; see `Library.declare_fields`.
+
+        The key needs the scope "admin".
+
+        Raises: as for `Library.declare_fields`.
+        """
+        body = to_json(FieldsRequest, fields=declared(fields))
+        path = f"/v1/collections/{self.name}/fields"
+        info = self._connection.json(CollectionInfo, "POST", path, repeat=True, json=body)
+        return cast("Mapping[str, FieldType]", info.fields)
 
     def _field_types(self) -> dict[str, FieldType]:
         """Return the types of the collection's fields; {} if it does not exist."""

@@ -180,6 +180,30 @@ class CollectionHandle:
         with self._lock:
             self._declared = {**fields, **self._declared}
 
+    def declare_now(self, fields: Mapping[str, FieldType], *, with_regions: bool = False) -> None:
+        """Declare further fields of the collection, which is created if it does not exist.
+
+        Raises:
+            SchemaMismatch: a field is declared with another type, the store cannot add one, or
+                another program created the collection.
+            EncoderError: the collection is new, and its encoder cannot be built.
+        """
+        with self._lock:
+            known = self.fields
+            for name, kind in fields.items():
+                if known.get(name, kind) != kind:
+                    raise SchemaMismatch(
+                        f"collection {self.name!r}: the field {name!r} is {known[name]}, not "
+                        f"{kind}, and keeps its type. Choose another name."
+                    )
+            former, self._declared = self._declared, {**self._declared, **fields}
+            try:
+                self.require_writable()
+                self.open_or_create(with_regions=with_regions)
+            except BaseException:
+                self._declared = former
+                raise
+
     def require_writable(self) -> None:
         """Check that the collection may be written to, or created.
 

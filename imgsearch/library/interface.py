@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, overload
 
 from imgsearch.awaiting import in_thread
 from imgsearch.errors import ImgSearchError
+from imgsearch.fields import Declaration, FieldType
 from imgsearch.filters import Where
 from imgsearch.images.inputs import Input
 from imgsearch.library.hits import Hits
@@ -124,6 +125,21 @@ class SearchableImages(Closeable):
 
     aadd = in_thread(add)
     asearch = in_thread(search)
+
+    @abstractmethod
+    def declare_fields(self, fields: Declaration) -> Mapping[str, FieldType]:
+        """Declare fields like ``{"year": int}``; return the types of all declared fields.
+
+        The types are str, int, float, bool or list. The collection is created if it does not exist.
+        Its images get the zero of each type. Fields that are declared already keep their type; a
+        declaration cannot be taken back.
+
+        Raises:
+            SchemaMismatch: a field has another type; or the store cannot add fields to an existing
+                collection, or another program created it.
+            ConfigError: a type is unknown, or imgsearch sets the field.
+            FieldInvalid: a name is invalid.
+        """
 
     @abstractmethod
     def search_with(

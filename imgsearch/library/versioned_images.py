@@ -12,7 +12,7 @@ from imgsearch import encoders
 from imgsearch.backends import Collection
 from imgsearch.encoders import Encoder, Recipe
 from imgsearch.encoders.own import ImageModel
-from imgsearch.fields import FieldType
+from imgsearch.fields import Declaration, FieldType, declared
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.contents import LibraryContents
 from imgsearch.library.duplicate_memory import DuplicateMemory
@@ -51,6 +51,12 @@ class VersionedImages(LibraryContents):
     @property
     def fields(self) -> Mapping[str, FieldType]:
         """The types of the declared fields: "str", "int", "float" or "bool"."""
+        return self._handle.fields
+
+    @override
+    def declare_fields(self, fields: Declaration) -> Mapping[str, FieldType]:
+        types = declared(fields)
+        self._handle.declare_now(types, with_regions=self._migration_engine().detects)
         return self._handle.fields
 
     @property

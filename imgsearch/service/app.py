@@ -66,6 +66,7 @@ _BODIES: Any = (
     requests.Change,
     requests.JobRequest,
     requests.MigrationRequest,
+    requests.FieldsRequest,
     EmbedRequest,
     VectorsRequest,
 )

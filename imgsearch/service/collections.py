@@ -5,11 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from imgsearch.archive import MigrationRequest
-from imgsearch.errors import CollectionNotFound
+from imgsearch.fields import declared
 from imgsearch.filters.text import LONGEST
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
 from imgsearch.service.parameters import filter_of
+from imgsearch.service.problems import HttpProblem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
 from imgsearch.wire import requests, responses, values
@@ -41,10 +42,31 @@ def list_collections(here: Here) -> responses.Collections:
 @router.get("/collections/{name}", dependencies=[allowed("read")])
 def get_collection(here: Here, name: values.CollectionName) -> responses.CollectionInfo:
     """Get a collection's size, encoder, metric and index."""
-    for info in here.archive.collections():
-        if info.name == name:
-            return info
-    raise CollectionNotFound(f"the collection {name!r} does not exist")
+    return here.archive.collection(name)
+
+
+@router.post(
+    "/collections/{name}/fields",
+    dependencies=[allowed("admin")],
+    openapi_extra=described(requests.FieldsRequest),
+)
+def update_fields(
+    here: Here,
+    name: values.CollectionName,
+    body: Annotated[requests.FieldsRequest, json_body(requests.FieldsRequest)],
+) -> responses.CollectionInfo:
+    """Add declared fields to a collection, which is created if it does not exist.
+
+    Fields keep their types, and cannot be removed.
+    """
+    types = declared(dict(body.fields))
+    known = here.archive.field_types(name)
+    for field, kind in types.items():
+        if known.get(field, kind) != kind:
+            text = f"The field {field!r} is {known[field]} there, and keeps its type."
+            raise HttpProblem(409, "schema_mismatch", text)
+    here.archive.declare_fields(name, types)
+    return here.archive.collection(name)
 
 
 @router.get("/collections/{name}/facets", dependencies=[allowed("read")])

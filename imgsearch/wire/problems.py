@@ -64,7 +64,10 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
         503, "collection_switched", "The collection was just replaced by a new version.", retry=1
     ),
     errors.SchemaMismatch: Kind(
-        409, "schema_mismatch", "The collection has another schema, or another program created it."
+        409,
+        "schema_mismatch",
+        "The collection has another schema, or another program created it, or its store cannot add "
+        "fields.",
     ),
     errors.DimensionMismatch: Kind(409, "dimension_mismatch", "Vectors have different dimensions."),
     errors.VectorInvalid: Kind(422, "vector_invalid", "The vector has no direction."),

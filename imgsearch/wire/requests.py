@@ -23,6 +23,7 @@ from imgsearch.query import Mode, SearchOptions
 from imgsearch.wire.values import (
     CAT,
     MAX_EFFORT,
+    MAX_FIELDS,
     MAX_IDS,
     MAX_K,
     MAX_OFFSET,
@@ -316,6 +317,18 @@ class MigrationRequest(RequestBody):
     drop_former: StrictBool = Field(
         default=False, description="delete the vectors of former models after the switch"
     )
+
+
+class FieldsRequest(RequestBody):
+    """Fields to declare: their names and types."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"fields": {"year": "int"}}]}
+    )
+    fields: dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        Literal["str", "int", "float", "bool", "list"],
+    ] = Field(min_length=1, max_length=MAX_FIELDS)
 
 
 _Pattern = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]

@@ -19,6 +19,7 @@ from imgsearch.errors import (
     FieldInvalid,
     ImageError,
     ImageNotFound,
+    SchemaMismatch,
     SourceError,
 )
 from imgsearch.library.hits import Hits
@@ -187,6 +188,31 @@ def test_fields_are_filled_filtered_and_updated(images, tmp_path):
     assert (wrong.failed, wrong.failures[0].error) == (1, "FieldInvalid")
     with pytest.raises(FieldInvalid):
         images.add(table, fields={"two words": 1})
+
+
+def test_fields_are_declared_before_and_after_images(images):
+    types = images.declare_fields({"size_cm": float})
+    assert (types["size_cm"], types["year"], images.exists(), len(images)) == (
+        "float", "int", True, 0,
+    )  # fmt: skip
+    images.add([{"image": picture(1), "size_cm": 3}])
+    later = images.declare_fields({"shelf": "int", "size_cm": float})
+    assert (later["shelf"], later["size_cm"]) == ("int", "float")
+    images.add([{"image": picture(2), "shelf": 7}])
+    assert len(matching(images, "shelf = 7")) == 1
+    assert len(matching(images, "size_cm = 3.0 and shelf = 0")) == 1
+    wrong = images.add([{"image": picture(3), "shelf": "oben"}])
+    assert wrong.failures[0].error == "FieldInvalid"
+    for fields, error in (
+        ({"shelf": str}, SchemaMismatch),
+        ({"label": str}, ConfigError),
+        ({"shelf2": bytes}, ConfigError),
+        ({"a b": int}, FieldInvalid),
+        ({"id": int}, FieldInvalid),
+    ):
+        with pytest.raises(error):
+            images.declare_fields(fields)
+    assert images.add([picture(4)]).added == 1  # a refused declaration changes nothing
 
 
 def test_facets_count_the_values_of_a_field(images):

@@ -230,3 +230,32 @@ def test_concurrent_equal_uploads_add_one_image(service, empty):
     assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
     assert sum(answer.json()["new"] for answer in answers) == 1
     assert len({image["id"] for answer in answers for image in answer.json()["images"]}) == 1
+
+
+def test_fields_are_declared_over_http(service, empty):
+    path = f"/v1/collections/{empty}/fields"
+    service.add(1, collection=empty)
+
+    def sent(fields, scope="admin"):
+        return service.client(scope).post(path, json={"fields": fields})
+
+    assert sent({"year": "int"}, "write").status_code == 403
+    answer = sent({"year": "int", "tags": "list"})
+    fields = {"path": "str", "label": "str", "year": "int", "tags": "str"}
+    assert (answer.status_code, answer.json()["fields"]) == (200, fields)
+    assert sent({"year": "int"}).json()["fields"] == fields
+    service.add(2, collection=empty, fields='{"year": 2024}')
+    assert len(service.search(empty, text="a dog", where="year = 2024")["hits"]) == 1
+    other = sent({"year": "str"})
+    assert (other.status_code, other.json()["code"]) == (409, "schema_mismatch")
+    assert "'year' is int there" in other.json()["detail"]
+    for wrong, code in (
+        ({}, "invalid_request"),
+        ({"year": "date"}, "invalid_request"),
+        ({"label": "str"}, "invalid_request"),
+        ({"a b": "int"}, "field_invalid"),
+        ({"x" * 65: "int"}, "invalid_request"),
+        ({f"n{number}": "int" for number in range(33)}, "invalid_request"),
+    ):
+        answer = sent(wrong)
+        assert (answer.status_code, answer.json()["code"]) == (422, code), wrong
