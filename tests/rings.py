@@ -55,6 +55,8 @@ MODULES: Final = {
         "encoders/test_text_reader.py",
         "library/test_doctor.py",
         "library/test_regions.py",
+        "archive/test_regions.py",
+        "service/test_regions.py",
     ),
     "browser": ("ui",),
     "servers": ("services",),

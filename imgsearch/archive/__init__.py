@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,7 @@ from imgsearch.order import Order as SortOrder
 from imgsearch.settings import TIMEOUT
 
 if TYPE_CHECKING:
+    from imgsearch.encoders.detector import Detection
     from imgsearch.towhee import Pipeline
 
 __all__ = [
@@ -75,12 +77,13 @@ def opened(
     max_pixels: int = MAX_PIXELS,
     most_collections: int | None = None,
     steps: "Mapping[str, Pipeline] | None" = None,
+    regions: "str | PathLike[str] | Detection | None" = None,
 ) -> Iterator[Archive]:
     """Open the archive in the folder `data`. A missing folder is created, private to its owner.
 
     By default `db` is ``vectors.db`` in that folder, `catalog` is ``catalog.db`` and `originals` is
-    ``originals/``. `roots`, `creation`, `max_pixels`, `most_collections` and `steps` are as for
-    `Archive`.
+    ``originals/``. `roots`, `creation`, `max_pixels`, `most_collections`, `steps` and
+    `regions` are as for `Archive`.
 
     Raises:
         ConfigError, BackendError, CatalogError, ObjectStoreError: a store cannot be opened.
@@ -103,6 +106,7 @@ def opened(
             max_pixels=max_pixels,
             most_collections=most_collections,
             steps=steps,
+            regions=regions,
         ) as archive,
     ):
         yield archive

@@ -150,8 +150,8 @@ class Addition(Sink[Incoming, Upload]):
 
     @override
     def write(self, files: Sequence[Upload], rows: pa.RecordBatch) -> Written:
-        vectors, faults = by_content(rows)
-        absent = {upload.entry.content for upload in files} - vectors.keys() - faults.keys()
+        embedded, faults = by_content(rows)
+        absent = {upload.entry.content for upload in files} - embedded.keys() - faults.keys()
         left_out = absent - known_contents(self._library, list(absent))
         own = own_values(rows)
         usable = [
@@ -159,7 +159,7 @@ class Addition(Sink[Incoming, Upload]):
             for upload in files
             if upload.entry.content not in faults.keys() | left_out
         ]
-        written = self._writer.write(usable, vectors)
+        written = self._writer.write(usable, embedded)
         failures = {
             upload.id: replace(faults[upload.entry.content], path=upload.path)
             for upload in files

@@ -28,6 +28,7 @@ from imgsearch.archive.upload import Incoming, checked_fields
 from imgsearch.archive.writer import Writer
 from imgsearch.backends import StoreOptions
 from imgsearch.catalog import Catalog, Entry
+from imgsearch.encoders.detector import Detection
 from imgsearch.errors import CollectionNotFound, ConfigError, ImgSearchError
 from imgsearch.filters import composed
 from imgsearch.images import MAX_PIXELS
@@ -48,7 +49,8 @@ class Archive(ArchiveContents):
     """Images in several collections: originals, catalog and vectors. Thread-safe.
 
     `store` is the vector store, and `creation` the encoder, index and metric of new collections.
-    `max_pixels` and `steps` are as for `imgsearch.open`. Without `originals`, files stay in their
+    `max_pixels`, `steps` and `regions` are as for `imgsearch.open`; collections that were created
+    without regions get none. Without `originals`, files stay in their
     folders and uploads cannot be shown later. `folder` reads only inside `roots`. At most
     `most_collections` collections can be created; None sets no limit. `on_step` is called with the
     name of each write step, for crash tests.
@@ -69,12 +71,18 @@ class Archive(ArchiveContents):
         on_step: Callable[[str], None] | None = None,
         most_collections: int | None = None,
         steps: "Mapping[str, Pipeline] | None" = None,
+        regions: "str | PathLike[str] | Detection | None" = None,
     ) -> None:
         self.catalog, self.originals, self.roots = catalog, originals, tuple(roots)
         self._on_step = on_step or _nothing
         self.max_pixels = max_pixels
         self._libraries = Libraries(
-            store, creation, max_pixels=max_pixels, steps=steps, most=most_collections
+            store,
+            creation,
+            max_pixels=max_pixels,
+            steps=steps,
+            regions=None if regions is None else Detection.of(regions),
+            most=most_collections,
         )
         self.url = self._libraries.url
         self.traffic = Traffic()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from imgsearch.archive.originals import Originals
-from imgsearch.archive.records import with_first
+from imgsearch.archive.records import record_ids, with_first
 from imgsearch.catalog import Catalog, Deletion
 from imgsearch.errors import CollectionNotFound, SchemaMismatch
 from imgsearch.library.library import Library
@@ -80,14 +80,14 @@ class Deleter:
         except (CollectionNotFound, SchemaMismatch):  # another program dropped or replaced it
             return
         last = {deletion.entry.content for deletion in deletions if deletion.last_in_collection}
-        collection.delete(sorted(last))
+        collection.delete(record_ids(collection, sorted(last)))
         shared = sorted({deletion.entry.content for deletion in deletions} - last)
         if not shared:
             return
         rows = self._catalog.of_contents(name, shared)
-        stored = collection.get(shared, vectors=True)
+        stored = collection.get(record_ids(collection, shared), vectors=True)
         collection.upsert(
-            with_first(stored[content], rows[content][0])
-            for content in shared
-            if content in stored and rows.get(content)
+            with_first(record, rows[content][0])
+            for record in stored.values()
+            if rows.get(content := record.id.partition("#")[0])
         )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from imgsearch.backends import StoreOptions, versions
+from imgsearch.backends.regions import has_regions
+from imgsearch.encoders.detector import Detection
 from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
 from imgsearch.images import MAX_PIXELS, checked_limit
 from imgsearch.library.collection_handle import CollectionHandle
@@ -29,7 +31,8 @@ class Libraries:
     """Opens the libraries of a store. Thread-safe.
 
     `creation` applies to new collections; for existing ones only its `weights` and `fields` are
-    used. `max_pixels` and `steps` are as for `imgsearch.open`. At most `most` collections can be
+    used. `max_pixels`, `steps` and `regions` are as for `imgsearch.open`; collections that were
+    created without regions get none. At most `most` collections can be
     created; None sets no limit. Libraries get the `store_search` that was set before they were
     opened.
     """
@@ -41,6 +44,7 @@ class Libraries:
         *,
         max_pixels: int = MAX_PIXELS,
         steps: "Mapping[str, Pipeline] | None" = None,
+        regions: Detection | None = None,
         most: int | None = None,
     ) -> None:
         if most is not None and most < 1:
@@ -49,6 +53,7 @@ class Libraries:
         self._most = most
         self._users: dict[str, int] = {}  # number of additions that use a library, by name
         self._creation, self._max_pixels, self._steps = creation, max_pixels, steps
+        self._regions = regions
         self._store = store.connect()
         self.url = self._store.url
         self._store_options = replace(store, url=self.url)
@@ -83,8 +88,13 @@ class Libraries:
                         fields=options.fields,
                         exif=options.exif,
                     )
+                handle = CollectionHandle(self._store_options, name, options)
+                collection = handle.current()
                 library = Library(
-                    CollectionHandle(self._store_options, name, options),
+                    handle,
+                    regions=self._regions
+                    if collection is None or has_regions(collection)
+                    else None,
                     max_pixels=self._max_pixels,
                     steps=self._steps,
                 )

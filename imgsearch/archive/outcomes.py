@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from imgsearch.catalog import Entry
+from imgsearch.images import regions
 from imgsearch.library.progress import Report
 from imgsearch.text import counted
 from imgsearch.types import Hit
@@ -28,6 +29,12 @@ class Found:
     entry: Entry
     hit: Hit
     references: int
+
+    @property
+    def box(self) -> list[int] | None:
+        """The nearest region: left, top, right, bottom in pixels; None for the whole image."""
+        box = regions.box(str(self.hit.fields.get("box", "")))
+        return None if box is None else list(box)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,28 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from imgsearch.archive.upload import EmbeddedRow
+from imgsearch.backends import Collection
+from imgsearch.backends.regions import has_regions
 from imgsearch.catalog import Catalog, Entry, State
 from imgsearch.errors import CollectionNotFound
 from imgsearch.fields import can_declare
+from imgsearch.filters import Field
 from imgsearch.library.library import Library
-from imgsearch.types import Record, Value, Vector
+from imgsearch.types import Record, Value
 
 
-def record(first: Entry, vector: Vector) -> Record:
-    """Return the record for a content, with the path, label and fields of its first entry."""
-    return Record(first.content, vector, _fields(first))
+def records_of(first: Entry, rows: Sequence[EmbeddedRow]) -> list[Record]:
+    """Return the records of a content, with the path, label and fields of its first entry."""
+    return [Record(row.id, row.vector, {**_fields(first), **row.fields}) for row in rows]
+
+
+def record_ids(collection: Collection, contents: Sequence[str]) -> list[str]:
+    """Return the ids of the records of contents: whole images, and their regions."""
+    if not (contents and has_regions(collection)):
+        return list(contents)
+    regions = collection.iterate(where=Field("image").isin(list(contents)), vectors=False)
+    return list(dict.fromkeys([*contents, *(region.id for region in regions)]))
 
 
 def with_first(stored: Record, first: Entry) -> Record:
@@ -68,8 +80,8 @@ def write_values(
     rows = catalog.of_contents(library.name, [entry.content]).get(entry.content, [])
     if rows[:1] != [entry]:
         return
-    version = library.version
-    stored = library.collection.get([entry.content], vectors=True)
+    version, collection = library.version, library.collection
+    stored = collection.get(record_ids(collection, [entry.content]), vectors=True)
     removed = former.keys() - entry.fields.keys()
     changed = []
     for row in stored.values():
@@ -94,5 +106,5 @@ def _kept(stored: Record, first: Entry) -> dict[str, Value]:
     return {
         name: value
         for name, value in stored.fields.items()
-        if first.source == "library" or not can_declare(name)
+        if first.source == "library" or not can_declare(name)  # such as the box of a region
     }

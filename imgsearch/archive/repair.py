@@ -10,11 +10,11 @@ from imgsearch import images
 from imgsearch.archive.deletion import Deleter
 from imgsearch.archive.originals import Originals
 from imgsearch.archive.outcomes import Repaired
-from imgsearch.archive.records import first_rows, known_contents, record
+from imgsearch.archive.records import first_rows, known_contents, records_of
+from imgsearch.archive.upload import by_content
 from imgsearch.backends import Collection
 from imgsearch.catalog import Catalog, Entry, entry_id
 from imgsearch.catalog.entry import check_entry, possible_content
-from imgsearch.encoders.embedding import vectors_of
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
@@ -104,12 +104,12 @@ class Repair:
         data = self._originals.read(entry)
         images.header(data, path=entry.name, max_pixels=library.max_pixels)
         version = library.version
-        embedded = library.embed_rows([(entry.name, data)])
-        row = embedded.drop_columns("vector").to_pylist()[0]
-        if row["status"] != "ok" or row["sha256"] != entry.content:
-            raise ImageCorrupt(row["error"] or "the original has other content now")
+        rows, failures = by_content(library.embed_rows([(entry.name, data)]))
+        if entry.content not in rows:
+            reasons = (failure.reason for failure in failures.values())
+            raise ImageCorrupt(next(reasons, "the original has other content now"))
         (first,) = first_rows(self._catalog, entry.collection, [entry])
-        library.insert([record(first, vectors_of(embedded)[0])], version=version)
+        library.insert(records_of(first, rows[entry.content]), version=version)
 
     def _adopt(self, name: str) -> tuple[int, "_ForeignRecords"]:
         """Create rows for vectors that the library had before it became part of an archive.

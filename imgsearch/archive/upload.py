@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from os.path import commonpath
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import pyarrow as pa
 from typing_extensions import override
@@ -20,6 +20,7 @@ from imgsearch.fields import FieldType, typed
 from imgsearch.images import metadata, sources
 from imgsearch.images.image_lists import SUFFIXES, ListColumns
 from imgsearch.images.list_files import ANY_COLUMNS
+from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.images.urls import file_name
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Candidate
@@ -141,17 +142,35 @@ def own_values(rows: pa.RecordBatch) -> dict[str, dict[str, Any]]:
     }
 
 
-def by_content(rows: pa.RecordBatch) -> tuple[dict[str, Vector], dict[str, Failure]]:
-    """Return the vectors and failures in the rows of `Embedding`, both by content hash."""
+@dataclass(frozen=True, slots=True)
+class EmbeddedRow:
+    """A vector with the id of its record; `fields` describe a region, see `images.regions`."""
+
+    id: str
+    vector: Vector
+    fields: Mapping[str, Value]
+
+
+EmbeddedRows: TypeAlias = Mapping[str, Sequence[EmbeddedRow]]
+"""The rows of images by content hash: their regions, and last the whole image."""
+
+
+def by_content(rows: pa.RecordBatch) -> tuple[dict[str, list[EmbeddedRow]], dict[str, Failure]]:
+    """Return the embedded rows and failures in the rows of `Embedding`, both by content hash.
+
+    An image whose own row failed has no rows. Failed regions are left out.
+    """
     matrix = iter(vectors_of(rows))
-    vectors: dict[str, Vector] = {}
+    embedded: dict[str, list[EmbeddedRow]] = {}
     failures: dict[str, Failure] = {}
     for row in rows.drop_columns("vector").to_pylist():
         if row["status"] == "ok":
-            vectors[row["sha256"]] = next(matrix)
-        else:
+            fields = {name: row[name] for name in REGION_FIELDS if name in row}
+            new = EmbeddedRow(row["id"], next(matrix), fields)
+            embedded.setdefault(row["sha256"], []).append(new)
+        elif not row.get("box"):
             failures[row["sha256"]] = failure_of(row)
-    return vectors, failures
+    return {key: new for key, new in embedded.items() if key not in failures}, failures
 
 
 def inside(folder: Path, roots: Sequence[Path]) -> Path:

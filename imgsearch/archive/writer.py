@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from imgsearch.archive.originals import Originals
-from imgsearch.archive.records import first_rows, known_contents, record
-from imgsearch.archive.upload import Upload, by_content
+from imgsearch.archive.records import first_rows, known_contents, records_of
+from imgsearch.archive.upload import EmbeddedRow, EmbeddedRows, Upload, by_content
 from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import (
     ConfigError,
@@ -27,7 +27,7 @@ from imgsearch.errors import (
 )
 from imgsearch.images import sources
 from imgsearch.library.library import Library
-from imgsearch.types import Failure, Vector
+from imgsearch.types import Failure
 
 _PATIENCE: Final = 10.0  # seconds to wait for a deletion of the same content
 
@@ -54,8 +54,8 @@ class Writer:
         self._library, self._catalog, self._originals = library, catalog, originals
         self._on_step, self._version = on_step, library.version
 
-    def write(self, uploads: Sequence[Upload], vectors: Mapping[str, Vector]) -> Written:
-        """Write images. `vectors` maps content hashes to vectors.
+    def write(self, uploads: Sequence[Upload], embedded: EmbeddedRows) -> Written:
+        """Write images with their embedded rows.
 
         Raises:
             BackendError, CatalogError, ObjectStoreError: a store failed.
@@ -72,7 +72,7 @@ class Writer:
         self._originals.put(
             pending
         )  # again, because a deletion before the pending row may have removed it
-        refused = self._insert(pending, vectors)
+        refused = self._insert(pending, embedded)
         self._on_step("vector")
         accepted = [upload.entry.id for upload in pending if upload.entry.id not in refused]
         new = self._catalog.ready(accepted)
@@ -108,7 +108,7 @@ class Writer:
         return [pending for upload in uploads for pending in self._begin([upload], failures)]
 
     def _insert(
-        self, pending: Sequence[Upload], vectors: Mapping[str, Vector]
+        self, pending: Sequence[Upload], embedded: EmbeddedRows
     ) -> dict[str, ImgSearchError]:
         """Write the missing vectors. Returns the errors of rejected rows by id.
 
@@ -117,7 +117,7 @@ class Writer:
         """
         entries = {upload.entry.content: upload.entry for upload in reversed(pending)}
         missing = entries.keys() - known_contents(self._library, list(entries))
-        complete = dict(vectors)
+        complete = dict(embedded)
         if lost := missing - complete.keys():
             again = [upload for upload in pending if upload.entry.content in lost]
             complete |= by_content(
@@ -125,7 +125,9 @@ class Writer:
             )[0]
         lacking = [entry for entry in entries.values() if entry.content in missing]
         first = first_rows(self._catalog, self._library.name, lacking)
-        refused = self._insert_records([(entry, complete.get(entry.content)) for entry in first])
+        refused = self._insert_records(
+            [(entry, complete.get(entry.content, [])) for entry in first]
+        )
         return {
             upload.entry.id: refused[upload.entry.content]
             for upload in pending
@@ -133,10 +135,10 @@ class Writer:
         }
 
     def _insert_records(
-        self, rows: Sequence[tuple[Entry, Vector | None]]
+        self, rows: Sequence[tuple[Entry, Sequence[EmbeddedRow]]]
     ) -> dict[str, ImgSearchError]:
         """Write records. Returns the errors of rejected records by content."""
-        records = [record(entry, vector) for entry, vector in rows if vector is not None]
+        records = [record for entry, own in rows for record in records_of(entry, own)]
         try:
             self._library.insert(records, version=self._version)
         except (FieldInvalid, VectorInvalid) as error:

@@ -64,6 +64,12 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
 )
 @options.pipeline
 @click.option(
+    "--regions",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of an object detector: objects in the images of new collections are searched, "
+    "too.",
+)
+@click.option(
     "--root",
     "roots",
     multiple=True,
@@ -179,6 +185,7 @@ def serve(
             ),
             max_pixels=values["max_pixels"],
             steps=values["steps"],
+            regions=values["regions"],
             most_collections=values["max_collections"],
         ) as archive,
     ):

@@ -265,7 +265,8 @@ class Library(Synced, VersionedImages):
             self._handle.require_writable()
             if version not in (None, self._handle.version):
                 self._handle.require_version(str(version))
-            self._handle.open_or_create().upsert(records)
+            with_regions = self._regions is not None
+            self._handle.open_or_create(with_regions=with_regions).upsert(records)
 
     @override
     def remove(

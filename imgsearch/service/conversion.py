@@ -28,6 +28,8 @@ def hit(match: Found) -> responses.FoundImage:
         label=entry.label,
         fields=dict(entry.fields),
         references=match.references,
+        box=match.box,
+        object=str(match.hit.fields.get("object", "")) if match.box else "",
         **_links(entry),
     )
 

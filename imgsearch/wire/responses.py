@@ -152,11 +152,17 @@ class FoundImage(ResponseBody):
     references: int
     original: str = ""
     thumbnail: str = ""
+    box: list[int] | None = Field(
+        None, description="the nearest region: left, top, right, bottom in pixels of the image"
+    )
+    object: str = Field("", description="the region's object", examples=["dog"])
 
     def hit(self) -> types.Hit:
         """Return the hit. Its fields hold also path (the name), label, content and references."""
         own = {name: getattr(self, name) for name in ("name", "label", "content", "references")}
         own["path"] = self.name  # as in filters and libraries
+        if self.box is not None:
+            own |= {"box": ",".join(map(str, self.box)), "object": self.object}
         return types.Hit(self.id, self.score, self.distance, {**self.fields, **own})
 
 

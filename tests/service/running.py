@@ -77,7 +77,11 @@ def event_loop():
 def running(topology, folder, *, limits=None, auth=True, **options):
     """Run a service over a topology within the block."""
     page = options.pop("page", False)
-    making = {name: options.pop(name) for name in ("roots", "most_collections") if name in options}
+    making = {
+        name: options.pop(name)
+        for name in ("roots", "most_collections", "regions")
+        if name in options
+    }
     creation = CollectionOptions("lite", fields=options.pop("fields", None))
     with opened(folder, creation=creation, **making, **topology.arguments()) as archive:
         keys = Keys(archive.catalog)
