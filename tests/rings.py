@@ -22,7 +22,7 @@ SERVERS: Final = frozenset({"milvus", "mariadb", "swift", "team"})
 EMULATED: Final = frozenset({"tencent", "tencent+grpc"})
 """The stores that an emulator stands for, as parameters of tests name them."""
 
-SLOW: Final = ("servers", "emulator", "browser", "torch", "process", "nightly")
+SLOW: Final = ("servers", "emulator", "browser", "torch", "process", "long", "nightly")
 """Markers that keep a test out of the fast ring; pyproject.toml describes them."""
 
 MODULES: Final = {
@@ -60,6 +60,7 @@ MODULES: Final = {
     ),
     "browser": ("ui",),
     "servers": ("services",),
+    "long": ("evaluation/test_default_answers.py",),
     "process": (
         "archive/test_crashes.py",
         "archive/test_migration_kills.py",

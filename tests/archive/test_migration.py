@@ -48,6 +48,7 @@ def test_job_embeds_originals_and_switches(opened):
         jobs.close()
 
 
+@pytest.mark.long
 def test_searches_go_on_during_a_job(opened):
     errors, ended = [], threading.Event()
 

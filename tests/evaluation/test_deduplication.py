@@ -18,9 +18,9 @@ from tests.pictures import picture, write
 
 @pytest.fixture
 def library(tmp_path):
-    """Return a library of 40 pictures, and copies of the first two."""
+    """Return a library of 20 pictures, and copies of the first two."""
     folder = tmp_path / "fotos"
-    files = write(folder, 40)
+    files = write(folder, 20)
     for file in files[:2]:
         image = Image.open(file).resize((200, 150))
         image.save(file)
@@ -78,18 +78,18 @@ def test_comparisons_are_not_repeated(library, calls, tmp_path):
 
 
 def test_measurement_is_not_repeated_until_images_change(library, calls, tmp_path):
-    first = find_duplicates(library, precision=0.5, sample=16)
+    first = find_duplicates(library, precision=0.5, sample=8)
     assert (first.reused, calls.count("calibrate")) == (False, 1)
-    again = find_duplicates(library, precision=0.5, sample=16)
+    again = find_duplicates(library, precision=0.5, sample=8)
     assert (again.reused, calls.count("calibrate")) == (True, 1)
     assert json.dumps(again.measured) == json.dumps(first.measured)
-    library.add([(f"{n}.png", picture(100 + n)) for n in range(3)])  # 3 of 45 are new
-    assert find_duplicates(library, precision=0.5, sample=16).reused
-    library.add([(f"{n}.png", picture(200 + n)) for n in range(20)])
-    assert not find_duplicates(library, precision=0.5, sample=16).reused
-    assert not find_duplicates(library, precision=0.4, sample=16).reused
-    assert find_duplicates(library, precision=0.4, sample=16).reused
-    assert not find_duplicates(library, precision=0.4, sample=16, again=True).reused
+    library.add([(f"{n}.png", picture(100 + n)) for n in range(2)])  # 2 of 24 are new
+    assert find_duplicates(library, precision=0.5, sample=8).reused
+    library.add([(f"{n}.png", picture(200 + n)) for n in range(2, 12)])
+    assert not find_duplicates(library, precision=0.5, sample=8).reused
+    assert not find_duplicates(library, precision=0.4, sample=8).reused
+    assert find_duplicates(library, precision=0.4, sample=8).reused
+    assert not find_duplicates(library, precision=0.4, sample=8, again=True).reused
 
 
 def test_images_that_are_kept_apart_are_not_grouped(library, tmp_path):

@@ -255,6 +255,7 @@ def test_invalid_wait_raises(wait):
         imgsearch.open("memory://", wait=wait)
 
 
+@pytest.mark.process
 def test_load_killed_at_any_moment_resumes_without_duplicates(tmp_path):
     """Kills the process at ten moments of a load, then loads to the end.
 

@@ -128,6 +128,7 @@ def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
     assert "dog/bild-ü 0000.png" in hit_names
 
 
+@pytest.mark.long
 def test_dedup_joins_the_vectors_of_classic(run, tmp_path):
     paths = write(tmp_path / "bilder", 8)
     for place in range(2):

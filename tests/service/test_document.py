@@ -27,6 +27,7 @@ def document(tmp_path_factory):
         yield service
 
 
+@pytest.mark.long
 def test_every_response_matches_the_document(document):
     # imported here, because other workers would import it for nothing
     import schemathesis

@@ -157,6 +157,7 @@ def test_clean_folders_and_exempt_files_exist():
         assert (ROOT / path).exists(), path
 
 
+@pytest.mark.long
 def test_clean_folders_keep_the_limits():
     result = CliRunner().invoke(words.main, [])
     assert result.exit_code == 0, result.output

@@ -71,7 +71,7 @@ class Page:
                 return False
 
         try:
-            return WebDriverWait(self.driver, SECONDS, poll_frequency=0.05).until(attempt)
+            return WebDriverWait(self.driver, SECONDS, poll_frequency=0.1).until(attempt)
         except TimeoutException:
             pytest.fail(f"not so after {SECONDS} s; the page says: {self.text('body')}")
 

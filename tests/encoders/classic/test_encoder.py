@@ -164,6 +164,7 @@ def subset_gallery(encoder: ClassicEncoder, subset: tuple[list[Pixels], list[str
     return encoder.encode(subset[0])
 
 
+@pytest.mark.long
 def test_subset_pictures_are_found_after_fourteen_transforms(encoder, subset, subset_gallery):
     images, _ = subset
     own = np.arange(0, 500, 17)  # 30, from as many classes: classes have five consecutive pictures
@@ -171,6 +172,7 @@ def test_subset_pictures_are_found_after_fourteen_transforms(encoder, subset, su
     assert np.mean(list(hits.values())) >= 0.90, hits
 
 
+@pytest.mark.long
 def test_same_class_search_is_weak_but_above_chance(encoder, subset, subset_gallery):
     _, labels = subset
     queries = sorted((SUBSET / "test").glob("*/*.JPEG"))

@@ -241,7 +241,7 @@ def test_too_few_records_raise(store):
 GRID = ["flat", "ivf_flat:nlist=64@1,64", "ivf_sq8:nlist=64@64", "hnsw:M=4,efConstruction=8@10,400"]
 
 
-@pytest.fixture(params=["milvus-lite", "milvus"])
+@pytest.fixture(params=[pytest.param("milvus-lite", marks=pytest.mark.long), "milvus"])
 def milvus(request, place_of):
     url, token = place_of(request.param)
     with connect(url, token=token) as opened:
