@@ -30,6 +30,10 @@ _SWITCH: Final[Mapping[str, bool]] = {
     "0": False, "false": False, "no": False, "off": False,
 }  # fmt: skip
 
+_TERMINAL: Final = (
+    "TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "TMUX"
+)  # fmt: skip
+
 # variable → description; tests compare the README's table with it
 VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_DB": "URL of the vector store if --db is not given; photos.db by default",
@@ -157,6 +161,11 @@ def config_in_use(variables: Mapping[str, str] = environ) -> tuple[Path | None, 
 def connect_timeout(timeout: float) -> float:
     """Return the time limit for connecting to a server whose calls have the limit `timeout`."""
     return min(timeout, _CONNECT)
+
+
+def terminal_variables(variables: Mapping[str, str] = environ) -> dict[str, str]:
+    """Return the variables by which a terminal states what it is."""
+    return {name: variables[name] for name in _TERMINAL if name in variables}
 
 
 def own_store(variables: Mapping[str, str] = environ) -> Path:

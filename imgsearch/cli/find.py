@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from imgsearch.cli import garbage, options, show
+from imgsearch.cli import garbage, options, show, terminal_images
 from imgsearch.cli.option_values import parse_where, score
 from imgsearch.cli.search import (
     SIGNS,
@@ -52,6 +52,7 @@ _MOST = 16_384  # hits; the limit of Milvus
 @options.as_json
 @click.option("-f", "--paths", is_flag=True, help="Print only the paths, one per line.")
 @click.option("-0", "--print0", is_flag=True, help="Print only the paths, with NUL after each.")
+@options.preview
 def find(
     words: tuple[str, ...],
     db: str | None,
@@ -101,6 +102,7 @@ def find(
     elif rest["paths"] or rest["print0"]:
         show.paths([hit_path(hit) for hit in hits], nul=rest["print0"])
     else:
+        terminal_images.preview(hits, wanted=rest["preview"])
         print_hits(hits)
     if not (hits or rest["as_json"]):
         show.note(f"no images found in {show.printable(folder)}")

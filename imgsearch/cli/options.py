@@ -159,6 +159,17 @@ def ocr(command: F) -> F:
     )(command)
 
 
+def preview(command: F) -> F:
+    """Add --preview."""
+    return click.option(
+        "--preview/--no-preview",
+        default=None,
+        help="Show pictures of the first 10 hits in the terminal, by the protocols of kitty and "
+        "iTerm2 or by sixel. By default on in kitty, Ghostty, Konsole, iTerm2, WezTerm, mintty, "
+        "foot, mlterm and contour.",
+    )(command)
+
+
 def pipeline(command: F) -> F:
     """Add --pipeline; the command receives the steps, by "image" and "query"."""
 

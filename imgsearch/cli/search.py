@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TextIO
 
 import click
 
-from imgsearch.cli import garbage, options, show
+from imgsearch.cli import garbage, options, show, terminal_images
 from imgsearch.cli.option_values import parse_where, score
 from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
@@ -81,6 +81,7 @@ _READINGS: Final = {"text": Query.text, "image": Query.image}
 @options.as_json
 @click.option("-f", "--paths", is_flag=True, help="Print only the paths, one per line.")
 @click.option("-0", "--print0", is_flag=True, help="Print only the paths, with NUL after each.")
+@options.preview
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -163,6 +164,7 @@ def search(
     elif paths:
         show.paths([hit_path(hit) for hit in hits], nul=rest["print0"])
     else:
+        terminal_images.preview(hits, wanted=rest["preview"], offset=offset)
         print_hits(hits, offset)
     if not hits and not rest["as_json"]:
         show.note("no images found")
