@@ -6,9 +6,11 @@ Traced are ``imgsearch add`` and ``imgsearch search`` with an image in a new lib
 ``Library.search``.
 """
 
+import argparse
 import contextlib
 import inspect
 import io
+import os
 import sys
 import tempfile
 import threading
@@ -16,15 +18,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
-import imgsearch
-from imgsearch.cli import cli
-from imgsearch.datasets import gallery
-from imgsearch.towhee import operator_folders
-
-_PACKAGE = str(Path(imgsearch.__file__).parent) + "/"
-_OPERATORS = str(operator_folders()) + "/"
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_PACKAGE: Final = str(_ROOT / "imgsearch") + os.sep
+_OPERATORS: Final = str(_ROOT / "operators") + os.sep
 
 
 class Rooms:
@@ -81,6 +79,40 @@ def trace(rooms: Rooms, call: Callable[[], Any]) -> Rooms:
 
 def main() -> None:
     """Print the traces; with ``-v``, also the functions."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.rooms",
+        description="Print the modules and packages of imgsearch that adding and searching enter.",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="Print the functions, too.")
+    verbose = parser.parse_args().verbose
+    try:
+        traces = _traces()
+    except ModuleNotFoundError as error:
+        parser.exit(
+            1,
+            f"error: {error}. Run this in the environment of the repository, after "
+            "`pip install -e '.[dev]'`; see CONTRIBUTING.md.\n",
+        )
+    for title, rooms in traces.items():
+        print(f"{title}: {len(rooms.functions)} rooms: {', '.join(rooms.functions)}")  # noqa: T201
+        if verbose:
+            for functions in rooms.functions.values():
+                print("  " + "\n  ".join(functions))  # noqa: T201
+
+
+def _traces() -> dict[str, Rooms]:
+    """Return the traces by title.
+
+    Raises:
+        ModuleNotFoundError: a dependency of imgsearch is not installed, or the imported imgsearch
+            is not the one of this repository.
+    """
+    import imgsearch
+    from imgsearch.cli import cli
+    from imgsearch.datasets import gallery
+
+    if not imgsearch.__file__.startswith(_PACKAGE):
+        raise ModuleNotFoundError(f"{imgsearch.__file__} is not the package of {_ROOT}")
     query = str(next((gallery.FOLDER / "test").rglob("*.jpg")))
     traces: dict[str, Rooms] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -96,11 +128,7 @@ def main() -> None:
         with imgsearch.open(url) as library:
             library.search(query)
             traces["a warm Library.search"] = trace(rooms, partial(library.search, query))
-    for title, rooms in traces.items():
-        print(f"{title}: {len(rooms.functions)} rooms: {', '.join(rooms.functions)}")  # noqa: T201
-        if "-v" in sys.argv:
-            for functions in rooms.functions.values():
-                print("  " + "\n  ".join(functions))  # noqa: T201
+    return traces
 
 
 if __name__ == "__main__":
