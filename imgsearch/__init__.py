@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from imgsearch.evaluation.image_comparison import compare_images as compare_images
     from imgsearch.evaluation.model_comparison import compare_models as compare_models
     from imgsearch.filters import Field as Field
+    from imgsearch.library.fusion import search_fused as search_fused
     from imgsearch.library.hits import Hits as Hits
     from imgsearch.library.library import Library as Library
     from imgsearch.library.open import open as open  # noqa: A004 - imgsearch.open reads as intended
@@ -85,6 +86,7 @@ _HOMES = {
     "open": "library.open",
     "query_steps": "pipelines",
     "register_encoder": "encoders.registered",
+    "search_fused": "library.fusion",
     "search_pipeline": "pipelines",
     "text_search_pipeline": "pipelines",
 }
@@ -120,6 +122,7 @@ __all__ = [
     "open",
     "query_steps",
     "register_encoder",
+    "search_fused",
     "search_pipeline",
     "text_search_pipeline",
 ]

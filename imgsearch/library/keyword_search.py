@@ -11,6 +11,7 @@ from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.backends.words import words
 from imgsearch.errors import ConfigError, TextUnknown, TextUnsupported
 from imgsearch.filters import Where, to_filter
+from imgsearch.library.fusion import fused
 from imgsearch.library.keyword_index import KeywordIndex
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
 from imgsearch.types import MAX_K, Hit
@@ -21,7 +22,6 @@ VectorSearch = Callable[[SearchOptions], tuple[EncodedQuery, Sequence[Hit]]]
 _OLDEST: Final = 60.0  # seconds until labels that another program changed are read
 _SHARE: Final = 20.0  # an index is used at least this many times as long as it took to build
 _DEPTH: Final = 100  # ranks that are fused at least
-_RANK: Final = 60  # Source: G. Cormack et al., Reciprocal Rank Fusion, SIGIR 2009
 _BATCH: Final = 500  # records read at once
 
 
@@ -77,7 +77,7 @@ class KeywordSearch:
                 encoded, nearest = by_vector(wider)
             except (TextUnsupported, TextUnknown):
                 nearest = []
-            hits = _fused(nearest, by_words)
+            hits = fused([nearest, by_words])
         return encoded, options.ordered(hits[options.offset : wanted])
 
     def _hits(
@@ -135,16 +135,3 @@ def _text(query: Query | Example | EncodedQuery) -> str:
     return " ".join(
         str(term.value) for term in whole.terms if term.kind == "text" and term.weight > 0
     )
-
-
-def _fused(*rankings: Sequence[Hit]) -> list[Hit]:
-    """Return the hits of several rankings by reciprocal rank fusion, best first."""
-    scores: dict[str, float] = {}
-    best: dict[str, Hit] = {}
-    for hits in rankings:
-        for rank, hit in enumerate(hits, 1):
-            image = str(hit.fields.get("image") or hit.id)
-            scores[image] = scores.get(image, 0.0) + 1 / (_RANK + rank)
-            best.setdefault(image, hit)
-    order = sorted(scores, key=lambda image: -scores[image])
-    return [replace(best[image], score=scores[image], distance=-scores[image]) for image in order]
