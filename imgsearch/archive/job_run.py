@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -90,14 +90,16 @@ class JobRun:
 
     def _migrate(self, stopped: Callable[[], bool]) -> None:
         """Change the model of the job's collection."""
-        names = ("model", "switch", "skip_missing", "drop_former")
+        names = [field.name for field in fields(MigrationRequest)]
+        request = {name: self._job.request[name] for name in names if name in self._job.request}
         migrate(
             self._archive,
             self._job.collection,
-            MigrationRequest(**{name: self._job.request[name] for name in names}),
+            MigrationRequest(**request),
             canceled=stopped,
             on_progress=self._on_progress,
             on_failure=self._on_failure,
+            on_result=lambda result: self._set(result=result),
         )
 
     def _sync(self, folder: str, stopped: Callable[[], bool]) -> None:

@@ -123,6 +123,7 @@ JOBS: Final = Table(
     Column("changed", BigInteger, nullable=False, server_default="0"),
     Column("renamed", BigInteger, nullable=False, server_default="0"),
     Column("deleted", BigInteger, nullable=False, server_default="0"),
+    Column("result", Json),  # null for jobs from before the column
     Column("error", LONG, nullable=False),
     Column("created", Utc, nullable=False),
     Column("started", Utc),

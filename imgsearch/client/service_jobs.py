@@ -128,8 +128,13 @@ class ServiceJobs:
         switch: bool = False,
         skip_missing: bool = False,
         drop_former: bool = False,
+        sample: int | None = None,
     ) -> JobHandle:
         """Start a job that embeds all images with another model, and return the job.
+
+        Before a switch, `sample` images, by default 200, are searched for with both models. The
+        job's state has the comparison, ``job.wait().migration.comparison``; see
+        `imgsearch.compare_models`.
 
         Searches use the former model until all images are embedded, and with `switch` the new one
         then. Images that the service cannot read prevent this, and the job's `wait` raises
@@ -141,7 +146,7 @@ class ServiceJobs:
             ModelNotFound: the service has no such model.
         """
         flags = {"switch": switch, "skip_missing": skip_missing, "drop_former": drop_former}
-        body = to_json(MigrationRequest, model=model, **flags)
+        body = to_json(MigrationRequest, model=model, sample=sample, **flags)
         path = f"/v1/collections/{self.name}/migrate"
         started = self._connection.json(JobState, "POST", path, repeat=False, json=body)
         return JobHandle(self._connection, started.id)

@@ -76,7 +76,8 @@ class MigrationEngine:
 
     `pipeline` returns the pipeline for a recipe. `detects` says whether it finds regions. `ingest`
     builds the load engine, which ends early when `canceled` returns True. `fault` returns an error
-    if an image's bytes are missing, without reading them.
+    if an image's bytes are missing, without reading them. `on_filled` is called with the former and
+    the new collection once all images are embedded, before a switch.
     """
 
     pipeline: Callable[[Recipe], Callable[[Chunk], Any]]
@@ -85,6 +86,7 @@ class MigrationEngine:
     fault: Callable[[Record], ImgSearchError | None] = file_fault
     ingest: Callable[..., Ingest[Any, Any]] = field(default=Ingest)
     canceled: Callable[[], bool] = lambda: False
+    on_filled: Callable[[Collection, Collection], None] | None = None
 
 
 def recipe_of(
@@ -177,8 +179,12 @@ class Migration:
             return MigrationReport(
                 recipe.model, former_model, tally.report(), missing, switched=False
             )
-        sink = ShadowSink(current, self._begin(schema), tally, self._engine.read_image)
+        shadow = self._begin(schema)
+        sink = ShadowSink(current, shadow, tally, self._engine.read_image)
         complete = self._fill(sink, recipe)
+        if complete and self._engine.on_filled is not None:
+            self._engine.on_filled(current, shadow)
+            complete = self._fill(sink, recipe)  # images that were added meanwhile
         missing = len(sink.failed)
         switched = complete and options.switch and (options.skip_missing or not missing)
         if switched:

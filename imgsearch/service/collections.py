@@ -96,7 +96,9 @@ def start_migration(
     response: Response,
 ) -> responses.JobState:
     """Start a job that embeds a collection's images with another model."""
-    started = here.jobs.start_migration(name, MigrationRequest(**migration.model_dump()))
+    started = here.jobs.start_migration(
+        name, MigrationRequest(**migration.model_dump(exclude_none=True))
+    )
     response.headers["Location"] = f"/v1/jobs/{started.id}"
     return conversion.job_state(started)
 

@@ -36,10 +36,10 @@ def hit(match: Found) -> responses.FoundImage:
 
 def job_state(job: Job) -> responses.JobState:
     """Return the response body of a job, without its sources."""
-    names = responses.JobState.model_fields.keys() - {"error"}
-    return responses.JobState(
-        **{name: getattr(job, name) for name in names}, error=_code(job.error)
-    )
+    names = responses.JobState.model_fields.keys() - {"error", "migration"}
+    migration = None if job.result is None else responses.MigrationOutcome(**job.result)
+    values = {name: getattr(job, name) for name in names}
+    return responses.JobState(**values, migration=migration, error=_code(job.error))
 
 
 def version_of(content: str) -> str:

@@ -317,6 +317,12 @@ class MigrationRequest(RequestBody):
     drop_former: StrictBool = Field(
         default=False, description="delete the vectors of former models after the switch"
     )
+    sample: int | None = Field(
+        None,  # 200; it is not sent, because older services refuse it
+        ge=0,
+        le=10_000,
+        description="images to compare the models with, 200 by default; 0 for none",
+    )
 
 
 class FieldsRequest(RequestBody):

@@ -244,6 +244,43 @@ class Collections(ResponseBody):
     collections: list[CollectionInfo]
 
 
+class MeasureOfModels(ResponseBody):
+    """A measure with the former and with the new model: means over `n` queries.
+
+    `low` and `high` are the 95 % interval of `difference`, the new value minus the former one.
+    """
+
+    measure: str = Field("", examples=["precision@10"])
+    first: float | None = None
+    second: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    n: int = 0
+
+
+class ModelsCompared(ResponseBody):
+    """How two models find the neighbors of `queries` images; see docs/migrate.md."""
+
+    queries: int
+    k: int = 10
+    labels: list[MeasureOfModels] = Field([], description="by labels, if images have them")
+    copies: MeasureOfModels | None = Field(None, description="changed images found first")
+    agreement: float | None = Field(None, description="share of the same neighbors")
+    same_nearest: float | None = None
+
+
+class MigrationOutcome(ResponseBody):
+    """What a migration found out: the models, and how they compare, before a switch."""
+
+    model: str = Field("", examples=["resnet50"])
+    former_model: str = Field("", examples=["lite"])
+    missing: int = Field(0, description="images that the new model lacks")
+    switched: bool = Field(default=False, description="whether searches use the new model")
+    comparison: ModelsCompared | None = None
+
+
 class JobState(ResponseBody):
     """The state of a job, and how many of the `found` images passed each stage.
 
@@ -268,6 +305,7 @@ class JobState(ResponseBody):
     changed: int = 0
     renamed: int = 0
     deleted: int = 0
+    migration: MigrationOutcome | None = Field(None, description="of a job that changes the model")
     error: str = Field(description="code of the error that ended the job")
     created: datetime
     started: datetime | None

@@ -34,6 +34,17 @@ def test_job_embeds_originals_and_switches(opened):
         assert (last.kind, last.state, last.error) == ("migrate", "done", "")
         assert (last.found, last.embedded, last.inserted, last.failed) == (8, 8, 8, 0)
         assert state(opened) == before
+        result = last.result
+        assert (result["former_model"], result["model"], result["missing"]) == (
+            "classic",
+            "lite",
+            0,
+        )
+        assert (result["missing"], result["switched"]) == (0, True)
+        assert result["comparison"]["queries"] == 8
+        (precision, recall) = result["comparison"]["labels"]
+        assert (precision["measure"], recall["measure"]) == ("precision@10", "recall@10")
+        assert opened.catalog.job(last.id).result == result
         assert opened.library().model == "lite"
         assert opened.collections()[0].model == "lite"
         (nearest,) = opened.search(jpeg(3))[:1]

@@ -14,6 +14,12 @@ def test_searches_follow_the_new_model(service, empty):
         model = {"classic": "lite", "lite": "classic"}[former]
         state = client.migrate(model, switch=True, drop_former=True).wait(timeout=120)
         assert (state.kind, state.state, state.inserted) == ("migrate", "done", 3)
+        outcome = state.migration
+        assert (outcome.former_model, outcome.model, outcome.switched) == (former, model, True)
+        compared = outcome.comparison
+        assert (outcome.missing, compared.queries, compared.labels) == (0, 3, [])
+        assert compared.copies.n > 0
+        assert compared.agreement == 1  # each of three images has the other two as neighbors
         assert service.http.get(f"/v1/collections/{empty}").json()["model"] == model
         (hit,) = client.search(jpeg(2), k=1)
         assert hit.score == pytest.approx(1, abs=0.01)
@@ -29,9 +35,11 @@ def test_unreadable_originals_fail_the_job(service, empty):
         entry = next(entry for entry in service.archive.entries(empty).entries)
         service.archive.originals.delete(entry.content)
         model = "classic" if service.archive.library(empty).model == "lite" else "lite"
-        job = client.migrate(model, switch=True)
+        job = client.migrate(model, switch=True, sample=0)
         with pytest.raises(MigrationIncomplete):
             job.wait(timeout=120)
+        outcome = job.progress.migration
+        assert (outcome.missing, outcome.switched, outcome.comparison) == (1, False, None)
         (failure,) = job.failures()
         assert failure.path in ("ü.jpg", "größe.jpg")
         assert (
