@@ -65,6 +65,7 @@ MODULES: Final = {
         "archive/test_crashes.py",
         "archive/test_migration_kills.py",
         "compat",
+        "mission",
         "library/test_migration_kills.py",
         "library/test_progress_bar.py",
         "soak",
