@@ -60,10 +60,10 @@ def test_outdated_catalog_is_not_migrated(tmp_path):
     ],
 )
 def test_wrong_places_are_findings_without_secrets(tmp_path, places, fact):
-    found = [
+    findings = [
         finding for finding in examine(tmp_path, timeout=2, **places) if finding.state == "wrong"
     ]
-    (finding,) = found
+    (finding,) = findings
     assert fact in finding.fact
     assert "geheim" not in repr(finding)
     assert finding.advice

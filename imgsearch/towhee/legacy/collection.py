@@ -29,7 +29,7 @@ _REPLACED: Final = {
 }  # fmt: skip
 
 
-class Collection:
+class LegacyCollection:
     """Rows, or plain values, and the steps that are put on them.
 
     A collection of a list runs each step when it is added, as in 0.x. A stream runs its steps when
@@ -82,7 +82,7 @@ class Collection:
 
     def step(
         self, function: Callable[..., Any], index: Any = None, built: Any = None
-    ) -> "Collection":
+    ) -> "LegacyCollection":
         """Return the collection with a step; without columns it gets and returns whole rows.
 
         `built` is the operator behind `function`, which learns when a run ends.
@@ -101,11 +101,11 @@ class Collection:
         longer = self._pipeline.map("row", "row", boxed(call))
         return self._next(longer, () if built is None else (built,))
 
-    def map(self, function: Callable[..., Any]) -> "Collection":
+    def map(self, function: Callable[..., Any]) -> "LegacyCollection":
         """Return the results of `function`, which gets a row or value."""
         return self.step(function)
 
-    def filter(self, condition: Callable[..., Any]) -> "Collection":
+    def filter(self, condition: Callable[..., Any]) -> "LegacyCollection":
         """Return the rows for which `condition` is true."""
 
         def chosen(box: Any) -> bool:
@@ -113,7 +113,7 @@ class Collection:
 
         return self._next(self._pipeline.filter("row", "row", "row", chosen))
 
-    def flatten(self, *columns: str) -> "Collection":
+    def flatten(self, *columns: str) -> "LegacyCollection":
         """Return a row for each item of a column, or of each value."""
 
         def items(box: Any) -> list[Any]:
@@ -128,14 +128,14 @@ class Collection:
 
         return self._next(self._pipeline.flat_map("row", "row", items))
 
-    def _select(self, columns: tuple[str, ...]) -> "Collection":
+    def _select(self, columns: tuple[str, ...]) -> "LegacyCollection":
         return self.step(lambda row: entity({name: getattr(row, name) for name in columns}))
 
-    def as_raw(self) -> "Collection":
+    def as_raw(self) -> "LegacyCollection":
         """Return the values of rows: a tuple, or the value of a single column."""
         return self.step(raw)
 
-    def as_entity(self, schema: list[str] | None = None) -> "Collection":
+    def as_entity(self, schema: list[str] | None = None) -> "LegacyCollection":
         """Return rows of dictionaries, or of values that `schema` names."""
 
         def row(value: Any) -> Any:
@@ -149,26 +149,26 @@ class Collection:
 
         return self.step(row)
 
-    def as_json(self) -> "Collection":
+    def as_json(self) -> "LegacyCollection":
         """Return rows as texts of JSON."""
         return self.step(lambda row: json.dumps(vars(row)))
 
-    def parse_json(self) -> "Collection":
+    def parse_json(self) -> "LegacyCollection":
         """Return rows of texts of JSON."""
         return self.step(lambda text: entity(json.loads(text)))
 
-    def set_parallel(self, *_: Any, **__: Any) -> "Collection":
+    def set_parallel(self, *_: Any, **__: Any) -> "LegacyCollection":
         """Return the collection unchanged: each step of a run has a thread already."""
         return self
 
-    def exception_safe(self) -> "Collection":
+    def exception_safe(self) -> "LegacyCollection":
         """Return the collection; an exception in a later step becomes an `Empty`."""
         rows = self._source
-        return Collection(rows, self._pipeline, self._operators, safe=True)
+        return LegacyCollection(rows, self._pipeline, self._operators, safe=True)
 
     safe = exception_safe
 
-    def drop_empty(self, callback: Callable[["Empty"], Any] | None = None) -> "Collection":
+    def drop_empty(self, callback: Callable[["Empty"], Any] | None = None) -> "LegacyCollection":
         """Return the rows that are not `Empty`; call `callback` with each that is."""
 
         def rows() -> Iterator[Any]:
@@ -179,12 +179,12 @@ class Collection:
                 else:
                     yield row
 
-        return Collection(rows() if self.is_stream else list(rows()))
+        return LegacyCollection(rows() if self.is_stream else list(rows()))
 
-    def fill_empty(self, default: Any = None) -> "Collection":
+    def fill_empty(self, default: Any = None) -> "LegacyCollection":
         """Return the rows, with `default` in the place of each `Empty`."""
         rows = (default if isinstance(row, Empty) else row for row in self)
-        return Collection(rows if self.is_stream else list(rows))
+        return LegacyCollection(rows if self.is_stream else list(rows))
 
     # results
 
@@ -193,13 +193,13 @@ class Collection:
         """Whether the rows are read only once, when they are needed."""
         return self._source is None or isinstance(self._source, Iterator)
 
-    def stream(self) -> "Collection":
+    def stream(self) -> "LegacyCollection":
         """Return the rows as a stream."""
-        return Collection(iter(self), safe=self._safe)
+        return LegacyCollection(iter(self), safe=self._safe)
 
-    def unstream(self) -> "Collection":
+    def unstream(self) -> "LegacyCollection":
         """Return the rows as a list."""
-        return Collection(list(self), safe=self._safe)
+        return LegacyCollection(list(self), safe=self._safe)
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the rows, running the steps of a stream on some of them at a time."""
@@ -215,7 +215,7 @@ class Collection:
 
     def __getitem__(self, index: Any) -> Any:
         rows = self._list()[index]
-        return Collection(rows) if isinstance(index, slice) else rows
+        return LegacyCollection(rows) if isinstance(index, slice) else rows
 
     def __repr__(self) -> str:
         return repr(self._source) if not self.is_stream else object.__repr__(self)
@@ -224,9 +224,9 @@ class Collection:
         """Return the rows."""
         return list(self)
 
-    def head(self, n: int = 5) -> "Collection":
+    def head(self, n: int = 5) -> "LegacyCollection":
         """Return the first `n` rows."""
-        return Collection(list(islice(self, n)))
+        return LegacyCollection(list(islice(self, n)))
 
     def run(self) -> None:
         """Run the steps of a stream."""
@@ -273,7 +273,7 @@ class Collection:
 
     def _to_milvus(
         self, columns: tuple[str, ...], collection: Any, batch: int = 1, **_: Any
-    ) -> "Collection":
+    ) -> "LegacyCollection":
         from imgsearch.backends.milvus import orm
 
         rows = iter(self)
@@ -281,9 +281,9 @@ class Collection:
             used = columns or tuple(vars(part[0]))
             orm.insert(collection, [[getattr(row, name) for row in part] for name in used])
         orm.finish(collection)
-        return self if not self.is_stream else Collection([])
+        return self if not self.is_stream else LegacyCollection([])
 
-    def with_metrics(self, metric_types: Iterable[str] = ()) -> "Collection":
+    def with_metrics(self, metric_types: Iterable[str] = ()) -> "LegacyCollection":
         """Return the collection; `evaluate` computes these metrics."""
         from imgsearch.towhee.legacy.metrics import METRICS
 
@@ -292,7 +292,7 @@ class Collection:
             raise ConfigError(f"unknown metric {unknown[0]!r}: use {', '.join(METRICS)}.")
         return self
 
-    def _evaluate(self, index: Any, name: str = "model") -> "Collection":
+    def _evaluate(self, index: Any, name: str = "model") -> "LegacyCollection":
         from imgsearch.towhee.legacy.metrics import METRICS
 
         (actual,), (predicted,) = Columns.of(index)
@@ -318,12 +318,12 @@ class Collection:
             raise TypeError("a stream has no length and no index. Call .unstream() first.")
         return list(self._source or ())
 
-    def _next(self, pipeline: Pipeline, built: tuple[Any, ...] = ()) -> "Collection":
+    def _next(self, pipeline: Pipeline, built: tuple[Any, ...] = ()) -> "LegacyCollection":
         operators = (*self._operators, *built)
-        longer = Collection(self._source, pipeline, operators, safe=self._safe)
+        longer = LegacyCollection(self._source, pipeline, operators, safe=self._safe)
         if longer.is_stream:
             return longer
-        return Collection(list(longer._run(longer._source or ())), safe=self._safe)
+        return LegacyCollection(list(longer._run(longer._source or ())), safe=self._safe)
 
     def _run(self, rows: Iterable[Any]) -> Iterator[Any]:
         runtime = self._pipeline.output("row")

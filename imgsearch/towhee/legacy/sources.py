@@ -10,13 +10,13 @@ from typing import Any, Final, TypeAlias
 
 from imgsearch.errors import SourceError
 from imgsearch.towhee.legacy.call import Call, names
-from imgsearch.towhee.legacy.collection import Collection
+from imgsearch.towhee.legacy.collection import LegacyCollection
 from imgsearch.towhee.legacy.rows import entity
 
 _Path: TypeAlias = str | PathLike[str]
 
 
-def glob(index: Any, *patterns: str) -> Collection:
+def glob(index: Any, *patterns: str) -> LegacyCollection:
     """Return the paths that match, as rows with one column if `index` names it.
 
     Raises:
@@ -27,27 +27,27 @@ def glob(index: Any, *patterns: str) -> Collection:
     paths = [path for matches in lists for path in sorted(matches)]
     if not paths:
         raise SourceError(f"no file matches {', '.join(map(str, patterns))}")
-    return Collection(_rows(index, paths))
+    return LegacyCollection(_rows(index, paths))
 
 
-def dc(index: Any, values: Iterable[Any]) -> Collection:
+def dc(index: Any, values: Iterable[Any]) -> LegacyCollection:
     """Return the values, as rows with the columns that `index` names. An iterator is a stream."""
     rows = _rows(index, values)
-    return Collection(iter(rows) if isinstance(values, Iterator) else list(rows))
+    return LegacyCollection(iter(rows) if isinstance(values, Iterator) else list(rows))
 
 
-def span(index: Any, *bounds: int) -> Collection:
+def span(index: Any, *bounds: int) -> LegacyCollection:
     """Return the integers of Python's range."""
-    return Collection(_rows(index, range(*bounds)))
+    return LegacyCollection(_rows(index, range(*bounds)))
 
 
-def from_df(_: Any, frame: Any, as_stream: bool = False) -> Collection:  # noqa: FBT001, FBT002
+def from_df(_: Any, frame: Any, as_stream: bool = False) -> LegacyCollection:  # noqa: FBT001, FBT002
     """Return the rows of a pandas DataFrame."""
     rows = [entity(row) for row in frame.to_dict("records")]
-    return Collection(iter(rows) if as_stream else rows)
+    return LegacyCollection(iter(rows) if as_stream else rows)
 
 
-def read_csv(_: Any, csv_path: _Path, encoding: str = "utf-8-sig") -> Collection:
+def read_csv(_: Any, csv_path: _Path, encoding: str = "utf-8-sig") -> LegacyCollection:
     """Return a stream of the rows of a csv file, whose values are texts.
 
     Raises:
@@ -62,10 +62,10 @@ def read_csv(_: Any, csv_path: _Path, encoding: str = "utf-8-sig") -> Collection
         except (OSError, UnicodeError, ValueError, csv.Error) as error:
             raise SourceError(f"cannot read {csv_path}: {error}") from error
 
-    return Collection(rows())
+    return LegacyCollection(rows())
 
 
-def read_json(_: Any, json_path: _Path, encoding: str = "utf-8") -> Collection:
+def read_json(_: Any, json_path: _Path, encoding: str = "utf-8") -> LegacyCollection:
     """Return a stream of the rows of a file with a JSON object in each line.
 
     Raises:
@@ -80,7 +80,7 @@ def read_json(_: Any, json_path: _Path, encoding: str = "utf-8") -> Collection:
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise SourceError(f"cannot read {json_path}: {error}") from error
 
-    return Collection(rows())
+    return LegacyCollection(rows())
 
 
 class Api:
@@ -89,8 +89,8 @@ class Api:
     def __init__(self, index: Any) -> None:
         self._index = index
 
-    def __enter__(self) -> Collection:
-        collection = Collection(None)
+    def __enter__(self) -> LegacyCollection:
+        collection = LegacyCollection(None)
         if self._index is None:
             return collection
         columns = names(self._index)
