@@ -1,9 +1,9 @@
 """Every runtime and precision on real photographs, compared with torch in float32.
 
-mobilenetv2 with its real weights over the whole subset, and a ResNet with seeded ones over a part:
-ResNet-18 here, ResNet-50 in the nightly run. The first is inaccurate in bf16 (lowest cosine 0.967
-of 1,100, torch's own autocast 0.975) and int8, so "auto" uses neither, but its precision@10 does
-not change. The second is accurate.
+mobilenetv2 with its real weights over every second class of the subset, and a ResNet with seeded
+ones over a part: ResNet-18 here; the whole subset and ResNet-50 in the nightly run. The first is
+inaccurate in bf16 (lowest cosine 0.967 of 1,100, torch's own autocast 0.975) and int8, so "auto"
+uses neither, but its precision@10 does not change. The second is accurate.
 """
 
 import importlib.util
@@ -35,10 +35,22 @@ if any(
     pytest.skip("the runtimes are of extras", allow_module_level=True)
 
 
+# precision@10 of every class, where 0.611 is published, and of every second class, both also by
+# timm's own transform and model
+PUBLISHED = {1: 0.612, 2: 0.616}
+
+
+@pytest.fixture(scope="module", params=[pytest.param(1, marks=pytest.mark.nightly), 2])
+def step(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def images():
-    """Return the gallery's and the queries' references, in order."""
-    return list(references(str(SUBSET / "train"))), list(references(str(SUBSET / "test")))
+def images(step):
+    """Return the gallery's and the queries' references of every class or every second, in order."""
+    splits = [list(references(str(SUBSET / split))) for split in ("train", "test")]
+    classes = set(sorted({reference.label for reference in splits[1]})[::step])
+    return tuple([item for item in split if item.label in classes] for split in splits)
 
 
 def encoder(runtime, precision="f32", **config):
@@ -70,15 +82,16 @@ def precision_at_10(vectors, images):
     return (labels[nearest] == np.array([reference.label for reference in queries])[:, None]).mean()
 
 
-def test_reference_has_the_published_figure(mobilenet, images):
-    # 0.611 is published; timm's own transform and model also give 0.612 here
-    assert precision_at_10(mobilenet[1], images) == pytest.approx(0.612, abs=0.002)
+def test_reference_has_the_published_figure(mobilenet, images, step):
+    # 2 of 500 or 1,000 answers may differ
+    assert precision_at_10(mobilenet[1], images) == pytest.approx(PUBLISHED[step], abs=0.002 * step)
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnx"])
 def test_float32_is_the_same_everywhere(mobilenet, images, runtime):
     inputs, exact = mobilenet
-    part = [*range(0, 1000, 5), *range(1000, 1100)]  # a fifth of the gallery, and every query
+    size, total = len(images[0]), len(inputs)
+    part = [*range(0, size, 5), *range(size, total)]  # a fifth of the gallery, and every query
     other = encoder(runtime, model="timm:mobilenetv2_100", **MOBILENET)
     vectors = exact.copy()
     vectors[part] = unit(other.features([inputs[place] for place in part]))
@@ -99,12 +112,13 @@ def test_inaccurate_model_in_bf16_keeps_its_precision_at_10(mobilenet, images):
     cosines = (vectors * exact).sum(axis=1)
     assert np.median(cosines) >= 0.995
     assert cosines.min() >= 0.95
-    # 10 of 1,000 answers: CPUs sum bf16 in different orders, and on one CPU 5 hits differ
+    # 5 of 500 answers: CPUs sum bf16 in different orders, and on one CPU 5 of 1,000 differ
     assert precision_at_10(vectors, images) == pytest.approx(
         precision_at_10(exact, images), abs=0.01
     )
     # vectors of both may be mixed: queries in bf16, the gallery in f32
-    mixed = np.concatenate([exact[:1000], vectors[1000:]])
+    size = len(images[0])
+    mixed = np.concatenate([exact[:size], vectors[size:]])
     assert precision_at_10(mixed, images) == pytest.approx(precision_at_10(exact, images), abs=0.01)
     chosen = load("timm:mobilenetv2_100", **MOBILENET)  # auto
     assert chosen.fingerprint.runtime in ("openvino f32", "torch bf16")
@@ -127,7 +141,7 @@ def resnet(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def part(resnet, images):
     """Return two samples of pictures, and the vectors of each by torch in float32."""
-    samples = [pictures(images[0][start :: 1000 // PART]) for start in (0, 1)]
+    samples = [pictures(images[0][start :: len(images[0]) // PART]) for start in (0, 1)]
     return [(sample, encoder("torch", **resnet).encode(sample)) for sample in samples]
 
 
