@@ -6,7 +6,7 @@ Towhee is imported later, the finder changes Towhee's own modules:
 - Our operators and pipelines are registered, and unknown ones are refused instead of downloaded.
 - A missing package raises an error instead of running pip.
 - `DataCollection.show` shows images without OpenCV and matplotlib, and numbers as NumPy 1 does.
-- Names of Towhee 0.x, such as ``towhee.glob`` and ``towhee.dc2``, are those of `legacy`.
+- `legacy` provides names of Towhee 0.x, such as ``towhee.glob`` and ``towhee.dc2``.
 - Our operators learn when a run of a pipeline ends (`Operator.end_run`).
 - Modules that import ``pkg_resources`` get `imgsearch.towhee.pkg_resources` instead, because
   setuptools 82 removed it. Other programs import setuptools' module, if it is installed.

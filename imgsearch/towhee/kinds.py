@@ -1,4 +1,4 @@
-"""Suggests operators by what an unknown operator does, because similar letters mislead.
+"""Suggests operators by the task of an unknown operator, because similar letters mislead.
 
 For example, `image_crop` is spelled like `image_decode`.
 """

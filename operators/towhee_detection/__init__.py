@@ -12,7 +12,7 @@ _MOST = 300  # objects of an image; YOLOv5 returns at most 1,000
 class TowheeDetection(Operator):
     """Find objects with the detector in the folder `weights`, in the place of the hub's models.
 
-    By default the folder is that of IMGSEARCH_DETECTOR.
+    IMGSEARCH_DETECTOR names the default folder.
     """
 
     def __init__(

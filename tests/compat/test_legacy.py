@@ -1,6 +1,6 @@
 """Scripts for Towhee 0.x run as they are written: codelabs 10, 11 and 13, in our own words.
 
-The calls, their order and their arguments are those of the codelabs, but for the connection to
+The calls, their order and their arguments equal the codelabs', except for the connection to
 Milvus, the folder of queries and the names of models whose weights are not in packages.
 """
 

@@ -26,9 +26,9 @@ def test_s0_1_folders_and_the_csv_give_the_same_labels(photos, library, monkeypa
         labels = [
             {
                 (Path(record.fields["path"]).name, record.fields["label"])
-                for record in each.records()
+                for record in opened.records()
             }
-            for each in (library, other)
+            for opened in (library, other)
         ]
     assert labels[0] == labels[1]
     assert len(labels[0]) == 12
@@ -166,7 +166,7 @@ def test_s0_12_path_is_queried_exactly(documents, library, photos):
     assert record.fields["path"] == path
 
 
-def test_s0_13_only_what_is_named_is_destroyed(place, documents):
+def test_s0_13_only_named_things_are_destroyed(place, documents):
     client = ops.local.tcvdb_client(**place).get_op()
     with pytest.raises(imgsearch.errors.ConfigError, match="nothing dropped"):
         client.clear()

@@ -106,7 +106,7 @@ def test_s1_6_two_texts_give_five_images_each(photos, create):
         .as_raw()
         .to_list()
     )
-    assert [len(set(each)) for each in paths] == [5, 5]
+    assert [len(set(hits)) for hits in paths] == [5, 5]
 
 
 def test_s1_10_own_operators_search_both_ways_and_classify(photos, tmp_path):

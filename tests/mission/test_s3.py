@@ -27,10 +27,10 @@ def test_s3_2_3_6_7_17_load_progress_count_search_and_drop(service, name):
     assert (state["state"], state["found"], state["searchable"]) == ("done", 20, 20)
     counted = service.http.get("/v1/count", params={"collection": name})
     assert counted.json()["images"] == 20
-    found = service.http.post(
+    hits = service.http.post(
         "/v1/search", files={"file": jpeg(3)}, data={"collection": name, "k": "7"}
     ).json()["hits"]
-    assert len(found) == 7
+    assert len(hits) == 7
     assert (
         service.http.delete(f"/v1/collections/{name}", params={"confirm": name}).status_code == 200
     )

@@ -33,9 +33,9 @@ def test_s4_3_4_5_6_count_search_delete_and_files(service, name):
     assert [hit["id"] for hit in hits] == [images[1]["id"]]
     original = images[0]["original"]
     service.http.delete(f"/v1/collections/{name}", params={"confirm": name})
-    gone = service.http.get(original)
-    assert gone.status_code == 404
-    assert "not" in gone.json()["detail"] or gone.json()["code"]
+    missing = service.http.get(original)
+    assert missing.status_code == 404
+    assert "not" in missing.json()["detail"] or missing.json()["code"]
 
 
 def test_s4_9_equal_names_in_two_folders_stay_apart(tmp_path, photos):

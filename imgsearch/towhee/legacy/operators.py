@@ -1,4 +1,4 @@
-"""The operators of Towhee 0.x by name: a program's own, those of 0.x only, and 1.x's."""
+"""Finds operators by name: a program's own, a few of Towhee 0.x only, and Towhee 1.x's."""
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence

@@ -47,7 +47,7 @@ def start() -> Pipeline:
 
 
 def boxed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` for rows as `start` passes them, without those that are `Empty`."""
+    """Return `function` for rows as `start` passes them; an `Empty` row is passed on."""
 
     def call(box: Any) -> Any:
         return box if isinstance(box[0], Empty) else (function(box[0]),)
