@@ -6,6 +6,7 @@ import re
 import secrets
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,8 +33,10 @@ NOTES: Final = "imgsearch.serving"
 _PARTS: Final = ("method", "path", "status", "ms", "bytes", "key_id")  # of an access line
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST: Final = 200  # characters of a path that belongs to no route
+_KEPT: Final = 1_000  # lines that `recent_lines` returns at most
 _request: ContextVar[str] = ContextVar("imgsearch_request", default="")
 _access = logging.getLogger(_ACCESS)
+_recent: deque[dict[str, Any]] = deque(maxlen=_KEPT)
 
 
 def request_id() -> str:
@@ -103,9 +106,11 @@ def logging_to_stderr(
     """Write the process's logs to standard error within the block.
 
     `level` is the lowest level of imgsearch's own lines; lines of other packages are at least
-    warnings. With `access`, each request is a line of the level info, whatever `level` is.
+    warnings. With `access`, each request is a line of the level info, whatever `level` is. The
+    newest lines are also kept for `recent_lines`.
     """
     handler = logging.StreamHandler(sys.stderr)
+    keeper = _Keeper()
     handler.setFormatter(_Json() if form == "json" else _Text())
     lowest = getattr(logging, level.upper())
     levels = {
@@ -117,6 +122,7 @@ def logging_to_stderr(
     before = {name: logging.getLogger(name).level for name in levels}
     root = logging.getLogger()
     root.addHandler(handler)
+    root.addHandler(keeper)
     for name, value in levels.items():
         logging.getLogger(name).setLevel(value)
     logging.captureWarnings(capture=True)
@@ -126,7 +132,9 @@ def logging_to_stderr(
         logging.captureWarnings(capture=False)
         for name, value in before.items():
             logging.getLogger(name).setLevel(value)
+        root.removeHandler(keeper)
         root.removeHandler(handler)
+        _recent.clear()
 
 
 class _Text(logging.Formatter):
@@ -149,8 +157,8 @@ class _Text(logging.Formatter):
 class _Json(logging.Formatter):
     """One JSON object a line."""
 
-    @override
-    def format(self, record: logging.LogRecord) -> str:
+    def values(self, record: logging.LogRecord) -> dict[str, Any]:
+        """Return the values of a line."""
         line: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),
@@ -162,7 +170,38 @@ class _Json(logging.Formatter):
         line |= getattr(record, "access", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return line
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(self.values(record))
+
+
+class _Keeper(logging.Handler):
+    """Keeps the newest lines in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._json = _Json()
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            _recent.append(self._json.values(record))
+        except Exception:  # noqa: BLE001 - as other handlers: a log line never fails its caller
+            self.handleError(record)
+
+
+def recent_lines(most: int = 200, *, level: Level = "debug") -> list[dict[str, Any]]:
+    """Return the newest lines of at least a level, oldest first, while a service runs.
+
+    Each has time, level, logger and message, and what else its JSON line has. At most 1,000 lines
+    are kept.
+    """
+    lowest = LEVELS.index(level)
+    ranks = {name: rank for rank, name in enumerate(LEVELS)}
+    lines = [line for line in list(_recent) if ranks.get(line["level"], len(LEVELS)) >= lowest]
+    return lines[-most:] if most > 0 else []
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from imgsearch.logs import RequestLog, logging_to_stderr, request_id
+from imgsearch.logs import RequestLog, logging_to_stderr, recent_lines, request_id
 
 _log = logging.getLogger("imgsearch.tests")
 
@@ -131,3 +131,21 @@ def test_traceback_is_part_of_the_json_line(capsys):
     assert line["message"] == "misslungen"
     assert line["exception"].splitlines()[0] == "Traceback (most recent call last):"
     assert line["exception"].splitlines()[-1].startswith("ValueError: ")
+
+
+def test_newest_lines_are_kept_while_a_service_logs(capsys):
+    with logging_to_stderr("json", "debug", access=True):
+        requested(answering)
+        for number in range(3):
+            _log.debug("zeile %d", number)
+        lines = recent_lines()
+        assert [line["message"] for line in lines[-3:]] == ["zeile 0", "zeile 1", "zeile 2"]
+        assert lines[0]["request_id"]
+        assert [line["level"] for line in recent_lines(level="warning")] == ["warning"]
+        assert [line["message"] for line in recent_lines(1)] == ["zeile 2"]
+        assert recent_lines(0) == []
+        assert lines == json_lines(capsys)
+        for number in range(1_200):
+            _log.debug("%d", number)
+        assert len(recent_lines(5_000)) == 1_000
+    assert recent_lines() == []

@@ -2,13 +2,14 @@
 
 import logging
 import time
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from imgsearch.errors import ImgSearchError
 from imgsearch.library.models import described
+from imgsearch.logs import Level, recent_lines
 from imgsearch.service.parameters import ONLY_KNOWN
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
@@ -79,6 +80,20 @@ def list_models(here: Here) -> responses.Models:
     ]
     library = here.archive.default()
     return responses.Models(default=library.model if library is not None else "", models=models)
+
+
+@router.get("/v1/log", dependencies=[allowed("admin")])
+async def list_log_lines(
+    most: Annotated[int, Query(ge=1, le=1_000)] = 200, level: Level = "debug"
+) -> responses.Log:
+    """List the newest lines of the service's log, oldest first."""
+    names = responses.LogLine.model_fields
+    return responses.Log(
+        lines=[
+            responses.LogLine(**{name: line[name] for name in names if name in line})
+            for line in recent_lines(most, level=level)
+        ]
+    )
 
 
 @router.get(

@@ -11,6 +11,7 @@ from imgsearch.ui.add_tab import AddTab
 from imgsearch.ui.browse_tab import BrowseTab
 from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.gallery import notice, text
+from imgsearch.ui.log_tab import LogTab
 from imgsearch.ui.messages import describe
 from imgsearch.ui.search_tab import SearchTab
 from imgsearch.ui.sign_in import key_of
@@ -57,6 +58,9 @@ class Page:
                     self.browse_tab = BrowseTab(
                         archive, self.collection, self._require, can_write=can_write
                     )
+                with gr.Tab("Log", id="log") as log:
+                    self.log_tab = LogTab(self._require)
+                log.select(**self.log_tab.reading)
             self._wire(browse)
         self.blocks.queue(default_concurrency_limit=_AT_ONCE, api_open=False)
 

@@ -349,6 +349,23 @@ class Models(ResponseBody):
     models: list[ModelInfo]
 
 
+class LogLine(ResponseBody):
+    """A line of the service's log; `request_id` is empty outside of a request."""
+
+    time: str = Field(examples=["2026-12-01T08:15:30.123Z"])
+    level: str = _one_of("debug", "info", "warning", "error", "critical")
+    logger: str
+    message: str
+    request_id: str = ""
+    exception: str = ""
+
+
+class Log(ResponseBody):
+    """The newest lines of the log, oldest first."""
+
+    lines: list[LogLine]
+
+
 class Health(ResponseBody):
     """The health of each part of the service, checked with a trial embedding and search."""
 
