@@ -60,5 +60,5 @@ def lower_priority() -> None:
 
     Otherwise threads that respond to requests, which compute only briefly, would wait for a core.
     """
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -13,6 +13,7 @@ from imgsearch.errors import MissingExtra
 from imgsearch.logs import Format, Level
 from imgsearch.settings import Settings
 
+_TICK: Final = 1.0  # seconds
 _NEEDS: Final = ("gradio", "fastapi", "uvicorn", "sqlalchemy", "alembic")  # all of the extra ui
 
 
@@ -70,4 +71,5 @@ def _wait() -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
+    while not stopped.wait(_TICK):  # on Windows a longer wait would keep Ctrl-C back
+        pass

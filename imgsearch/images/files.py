@@ -83,7 +83,10 @@ def missing(path: str) -> SourceError:
         advice = "Download the image, and name the file."
         return SourceError(f"{without_password(name)}: {problem}. {advice}", path=path)
     problem = "no file matches" if globs.is_glob(path) else "no such file or folder"
-    return SourceError(f"{name}: {problem}", path=path)
+    advice = ""
+    if os.sep == "/" and "\\" in path:
+        advice = ". It has backslashes, as on Windows: here / separates folders"
+    return SourceError(f"{name}: {problem}{advice}", path=path)
 
 
 def unreadable(path: str, error: Exception) -> SourceError:

@@ -134,7 +134,7 @@ def query_row(pipeline: "Pipeline", steps: "Pipeline | None", *inputs: Any) -> M
 
 def _niceness() -> int:
     """Return this thread's niceness. A pipeline's threads have that of its first caller."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not hasattr(os, "getpriority"):
         return 0
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 

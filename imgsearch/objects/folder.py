@@ -3,18 +3,18 @@
 Files are ``originals/ab/HASH`` and ``thumbnails/EDGE/ab/HASH``, and are first written to
 ``unfinished/``. Folders have mode 0700 and files have mode 0600. Each path component is opened
 relative to its open parent folder, without following symbolic links. So no file outside the folder
-is read, written or deleted.
+is read, written or deleted. `open_folder` says what is weaker on Windows.
 """
 
-# ruff: noqa: PTH208  # pathlib does not support folder descriptors
 import errno
 import os
 import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,12 +22,12 @@ from typing_extensions import override
 
 from imgsearch.errors import ObjectNotFound, ObjectStoreError
 from imgsearch.objects.base import CONTENT, ObjectStore
+from imgsearch.objects.open_folder import OpenFolder, open_folder
 
 _PIECE: Final = 1 << 20  # bytes
 _STALE: Final = (
     3600.0  # seconds; no write takes an hour, so an older file is left over from a killed writer
 )
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _SHARD: Final = re.compile(r"[0-9a-f]{2}")
 _ORIGINALS, _THUMBNAILS, _UNFINISHED = "originals", "thumbnails", "unfinished"
 
@@ -65,10 +65,10 @@ class FolderStore(ObjectStore):
     def _put(self, content: str, data: bytes, media_type: str) -> None:
         with self._errors("write"), self._opened(_ORIGINALS, content[:2], create=True) as folder:
             with suppress(FileNotFoundError):
-                known = os.stat(content, dir_fd=folder, follow_symlinks=False)
+                known = folder.status(content)
                 # a file of another size was damaged by another program, and is written again
                 if stat.S_ISREG(known.st_mode) and known.st_size == len(data):
-                    os.utime(content, dir_fd=folder, follow_symlinks=False)
+                    folder.touch(content)
                     return
             self._write(folder, content, data)
 
@@ -77,12 +77,12 @@ class FolderStore(ObjectStore):
         with self._errors("read"):
             try:
                 with self._opened(_ORIGINALS, content[:2]) as folder:
-                    descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+                    file = folder.read(content)
             except FileNotFoundError as error:
                 raise ObjectNotFound(
                     f"original {content} does not exist in {self._root}"
                 ) from error
-            with os.fdopen(descriptor, "rb", buffering=0) as file:
+            with file:
                 while piece := file.read(_PIECE):
                     yield piece
 
@@ -93,14 +93,14 @@ class FolderStore(ObjectStore):
             suppress(FileNotFoundError),
             self._opened(_ORIGINALS, content[:2]) as folder,
         ):
-            return stat.S_ISREG(os.stat(content, dir_fd=folder, follow_symlinks=False).st_mode)
+            return stat.S_ISREG(folder.status(content).st_mode)
         return False
 
     @override
     def _delete(self, content: str) -> None:
         with self._errors("delete"):
             with self._opened(_THUMBNAILS) as thumbnails:
-                edges = [name for name in os.listdir(thumbnails) if name.isdecimal()]
+                edges = [name for name in thumbnails.names() if name.isdecimal()]
             for edge in edges:
                 self._remove(content, _THUMBNAILS, edge, content[:2])
             self._remove(content, _ORIGINALS, content[:2])
@@ -109,7 +109,7 @@ class FolderStore(ObjectStore):
     def contents(self) -> Iterator[tuple[str, float]]:
         with self._errors("list"):
             with self._opened(_ORIGINALS) as originals:
-                shards = [name for name in os.listdir(originals) if _SHARD.fullmatch(name)]
+                shards = [name for name in originals.names() if _SHARD.fullmatch(name)]
             for shard in shards:
                 yield from self._ages(shard)
 
@@ -129,64 +129,62 @@ class FolderStore(ObjectStore):
             self._errors("read"),
             suppress(FileNotFoundError),
             self._opened(_THUMBNAILS, str(edge), content[:2]) as folder,
+            folder.read(content) as file,
         ):
-            descriptor = os.open(content, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as file:
-                return file.read()
+            return file.read()
         return None
 
     def _ages(self, shard: str) -> list[tuple[str, float]]:
         """Return the hashes and the ages in seconds of the originals in a shard."""
         ages = []
         with self._opened(_ORIGINALS, shard) as folder:
-            for name in filter(CONTENT.fullmatch, os.listdir(folder)):
+            for name in filter(CONTENT.fullmatch, folder.names()):
                 with suppress(FileNotFoundError):  # another process deleted it
-                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    status = folder.status(name)
                     if stat.S_ISREG(status.st_mode):
                         ages.append((name, max(0.0, time.time() - status.st_mtime)))
         return ages
 
-    def _write(self, folder: int, name: str, data: bytes) -> None:
+    def _write(self, folder: OpenFolder, name: str, data: bytes) -> None:
         """Write a file to an open folder atomically and durably."""
         draft = f"{name}.{secrets.token_hex(8)}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with self._opened(_UNFINISHED) as unfinished:
-            descriptor = os.open(draft, flags, 0o600, dir_fd=unfinished)
+            new = unfinished.create(draft)
             try:
-                with os.fdopen(descriptor, "wb") as file:
+                with new as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                os.rename(draft, name, src_dir_fd=unfinished, dst_dir_fd=folder)
+                unfinished.move(draft, folder, name)
             except OSError:
-                os.unlink(draft, dir_fd=unfinished)
+                unfinished.delete(draft)
                 raise
-        os.fsync(folder)  # makes the new name durable
+        folder.sync()  # makes the new name durable
 
     def _remove(self, name: str, *folders: str) -> None:
         with suppress(FileNotFoundError), self._opened(*folders) as folder:
-            os.unlink(name, dir_fd=folder)
-            os.fsync(folder)
+            folder.delete(name)
+            folder.sync()
 
     def _create_folders(self) -> None:
         with self._opened() as root:
             for name in (_ORIGINALS, _THUMBNAILS, _UNFINISHED):
                 with suppress(FileExistsError):
-                    os.mkdir(name, 0o700, dir_fd=root)
-            os.fsync(root)
+                    root.create_folder(name)
+            root.sync()
 
     def _delete_stale(self) -> None:
         """Delete unfinished files that killed writers left."""
         with self._opened(_UNFINISHED) as unfinished:
-            for draft in os.listdir(unfinished):
+            for draft in unfinished.names():
                 with suppress(FileNotFoundError):  # another process finished or deleted it
-                    written = os.stat(draft, dir_fd=unfinished, follow_symlinks=False).st_mtime
+                    written = unfinished.status(draft).st_mtime
                     if time.time() - written > _STALE:
-                        os.unlink(draft, dir_fd=unfinished)
+                        unfinished.delete(draft)
 
     @contextmanager
-    def _opened(self, *folders: str, create: bool = False) -> Iterator[int]:
-        """Return a context manager that yields the file descriptor of a folder below the root.
+    def _opened(self, *folders: str, create: bool = False) -> Iterator[OpenFolder]:
+        """Return a context manager that yields an open folder below the root.
 
         If `create` is True, missing folders below the first are created. The root and the first
         folder existed when the store was opened. If one of them is missing, the disk may be
@@ -196,27 +194,27 @@ class FolderStore(ObjectStore):
             FileNotFoundError: a folder below the first is missing.
             ObjectStoreError: the root or the first folder is missing.
         """
-        descriptor = self._open_existing(self._root, None)
+        folder = self._open_existing(lambda: open_folder(self._root))
         try:
             for depth, name in enumerate(folders):
                 if depth and create:
                     with suppress(FileExistsError):
-                        os.mkdir(name, 0o700, dir_fd=descriptor)
-                        os.fsync(descriptor)
+                        folder.create_folder(name)
+                        folder.sync()
                 inner = (
-                    os.open(name, _FOLDER, dir_fd=descriptor)
+                    folder.folder(name)
                     if depth
-                    else self._open_existing(name, descriptor)
+                    else self._open_existing(partial(folder.folder, name))
                 )
-                os.close(descriptor)
-                descriptor = inner
-            yield descriptor
+                folder.close()
+                folder = inner
+            yield folder
         finally:
-            os.close(descriptor)
+            folder.close()
 
-    def _open_existing(self, folder: Path | str, parent: int | None) -> int:
+    def _open_existing(self, open_it: Callable[[], OpenFolder]) -> OpenFolder:
         try:
-            return os.open(folder, _FOLDER, dir_fd=parent)
+            return open_it()
         except FileNotFoundError as error:
             raise ObjectStoreError(
                 f"the originals in {self._root} are missing: the folder was deleted or its disk "

@@ -33,9 +33,10 @@ def uploads() -> Path:
 
 def remove_abandoned(temporary: Path) -> None:
     """Remove the upload folders of this user's ended processes in `temporary`."""
+    own = getattr(os, "getuid", None)  # missing on Windows, where the temporary folder is private
     for folder in temporary.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            if folder.is_symlink() or (own and folder.stat().st_uid != own()):
                 continue
             lock = locked(folder)
             if lock is not None:
@@ -52,7 +53,8 @@ def locked(folder: Path) -> int | None:
         import fcntl
     except ImportError:  # Windows, where the folder of a killed process stays
         return None
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    flags = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(folder, os.O_RDONLY | flags)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

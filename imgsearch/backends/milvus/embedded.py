@@ -93,13 +93,16 @@ def _make_parent(path: Path) -> None:
 def _lock_shared(path: Path) -> int:
     """Acquire a shared lock on a store, together with other readers.
 
-    Returns the lock's file descriptor, or -1 if the lock file cannot be opened.
+    Returns the lock's file descriptor, or -1 if the lock file cannot be opened, or if the system
+    has no `flock` (Windows): then a writer that opens the store meanwhile is not kept away.
 
     Raises:
         StoreLocked: a process with write permission has the store open.
     """
-    import fcntl
-
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return -1
     try:
         descriptor = os.open(path / milvus_folder.LOCK, os.O_RDONLY)
     except OSError:

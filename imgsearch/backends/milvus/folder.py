@@ -121,7 +121,15 @@ def link(path: Path, folder: Path, *, in_use: bool = False) -> None:
             if metadata or (in_use and name != LOCK and not name.endswith(_DATA)):
                 shutil.copyfile(source, into / name)
             elif name != LOCK:
-                (into / name).symlink_to(source)
+                _link(into / name, source)
+
+
+def _link(new: Path, source: Path) -> None:
+    """Make a link to a file, or a copy where links need a permission, as on Windows."""
+    try:
+        new.symlink_to(source)
+    except (OSError, NotImplementedError):
+        shutil.copyfile(source, new)
 
 
 def identity(path: Path, name: str) -> object:

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from imgsearch.errors import ConfigError, StoreLocked
 
@@ -26,13 +26,11 @@ class Journal:
             StoreLocked: another emulator, in this or another process, uses the folder.
             ConfigError: another program wrote the folder's journal.
         """
-        import fcntl  # POSIX only; not needed for an emulator in memory
-
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "journal.jsonl"
         self._file = self.path.open("ab+", buffering=0)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
         except OSError as error:
             self._file.close()
             raise StoreLocked(f"{folder} is held by another emulator. Close that one.") from error
@@ -97,3 +95,16 @@ class Journal:
             raise ConfigError(
                 f"{self.path} is not a journal of this emulator. Choose another folder."
             )
+
+
+def _lock(file: BinaryIO) -> None:
+    """Lock a file against other processes. Does nothing on Windows, which has no `flock`.
+
+    Raises:
+        OSError: another process has it locked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
