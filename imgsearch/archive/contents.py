@@ -153,7 +153,8 @@ class ArchiveContents(Closeable):
             return ()
 
     def _info(self, name: str) -> CollectionInfo:
-        counts, schema = self.count(name), self.existing(name).collection.schema
+        library = self.existing(name)
+        counts, schema, shadow = self.count(name), library.collection.schema, library.shadow
         return CollectionInfo(
             name=name,
             images=counts.images,
@@ -164,4 +165,5 @@ class ArchiveContents(Closeable):
             index=str(schema.index),
             fields=dict(schema.fields),
             encoder=schema.encoder.identity() if schema.encoder else {},
+            migrating_to=shadow.schema.encoder.model if shadow and shadow.schema.encoder else "",
         )

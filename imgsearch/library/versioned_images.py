@@ -180,6 +180,11 @@ class VersionedImages(LibraryContents):
                 on_failure=on_failure,
             )
 
+    @property
+    def shadow(self) -> Collection | None:
+        """The collection of an unfinished migration, or None."""
+        return self.migration().shadow
+
     def migration(self, **changes: Any) -> Migration:
         """Return the versions of the library; `changes` replace parts of the `MigrationEngine`."""
         return Migration(self._handle, replace(self._migration_engine(), **changes))

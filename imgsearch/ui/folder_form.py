@@ -21,6 +21,7 @@ class _Planned(NamedTuple):
     folder: str
     collection: str
     confirm: bool
+    exclude: tuple[str, ...]
 
 
 class FolderForm:
@@ -34,6 +35,14 @@ class FolderForm:
         self._archive, self._jobs, self._require = archive, jobs, require
         with gr.Accordion("From a folder of the server", open=False):
             self.folder = gr.Textbox(label="Folder", max_lines=1, elem_id="folder")
+            self.exclude = gr.Textbox(
+                label="Pass over",
+                info="patterns as in .gitignore, one a line",
+                placeholder="raw/",
+                lines=1,
+                max_lines=5,
+                elem_id="exclude",
+            )
             self.in_step = gr.Checkbox(
                 label="Keep in step: also delete images whose files no longer exist",
                 elem_id="in-step",
@@ -47,7 +56,7 @@ class FolderForm:
         outputs = [*results, self.carry_out, self.planned]
         start = self.start.click(
             self._start,
-            [self.folder, into, self.in_step],
+            [self.folder, into, self.exclude, self.in_step],
             outputs,
             show_progress="hidden",
             **PRIVATE,
@@ -61,22 +70,24 @@ class FolderForm:
         self,
         folder: str,
         into: str,
+        exclude: str,
         in_step: bool,  # noqa: FBT001 - Gradio passes the values of a form by position
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Start a job, or show the plan of a sync."""
+        patterns = tuple(filter(None, map(str.strip, (exclude or "").splitlines())))
+        planned = _Planned(folder, into.strip(), confirm=False, exclude=patterns)
         if in_step:
-            yield from self._guarded(self._plan(folder, into.strip(), request))
+            yield from self._guarded(self._plan(planned, request))
         else:
-            yield from self._guarded(self._run(folder, into.strip(), request))
+            yield from self._guarded(self._run(planned, request))
 
     def _carry_out(
         self, planned: _Planned | None, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """Carry out the sync whose plan was shown."""
         if planned is not None:
-            folder, into, confirm = planned
-            yield from self._guarded(self._run(folder, into, request, sync=True, confirm=confirm))
+            yield from self._guarded(self._run(planned, request, sync=True))
 
     def _guarded(self, states: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         """Yield the states, and an error as a notice."""
@@ -87,24 +98,25 @@ class FolderForm:
         except ImgSearchError as error:
             yield notice(describe(error), kind="error"), "", *_NOTHING_PLANNED
 
-    def _plan(self, folder: str, into: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def _plan(self, planned: _Planned, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         self._require(request, "write")
-        report = ArchiveSync(self._archive, SyncOptions(into, dry_run=True)).run(folder)
-        planned = _Planned(folder, into, bool(report.reasons))
+        options = SyncOptions(planned.collection, dry_run=True, exclude=planned.exclude)
+        report = ArchiveSync(self._archive, options).run(planned.folder)
+        planned = planned._replace(confirm=bool(report.reasons))
         yield _summary(report), _deleted(report), gr.update(visible=True), planned
 
     def _run(
-        self,
-        folder: str,
-        into: str,
-        request: gr.Request,
-        *,
-        sync: bool = False,
-        confirm: bool = False,
+        self, planned: _Planned, request: gr.Request, *, sync: bool = False
     ) -> Iterator[tuple[Any, ...]]:
         """Run a job; yield the progress, then the result. The job continues without the page."""
         self._require(request, "write")
-        job = self._jobs.start_folder(folder, collection=into, sync=sync, confirm=confirm)
+        job = self._jobs.start_folder(
+            planned.folder,
+            collection=planned.collection,
+            sync=sync,
+            confirm=planned.confirm,
+            exclude=planned.exclude,
+        )
         for job in self._jobs.watch(job.id):  # noqa: B020 - newer states of the job
             yield bar(progress_of(job)), "", *_NOTHING_PLANNED
         page = self._jobs.failures(job.id, limit=SHOWN)

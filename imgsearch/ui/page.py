@@ -13,10 +13,12 @@ from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.gallery import notice, text
 from imgsearch.ui.log_tab import LogTab
 from imgsearch.ui.messages import describe
+from imgsearch.ui.migration_line import migration_line
 from imgsearch.ui.search_tab import SearchTab
 from imgsearch.ui.sign_in import key_of
 
 _SWEEP, _AGE = 600, 3600  # seconds between two cleanups, and age at which uploads are deleted
+_REFRESH: Final = 2.0  # seconds between two states of a migration that is running
 _AT_ONCE: Final = 4  # concurrent calls per event; the model uses all cores for each call
 
 
@@ -34,6 +36,7 @@ class Page:
         fetch: Fetch | None = None,
     ) -> None:
         self._archive, self._first, self._check = archive, collection, check
+        self._jobs = jobs
         with gr.Blocks(
             title="imgsearch", analytics_enabled=False, delete_cache=(_SWEEP, _AGE)
         ) as self.blocks:
@@ -45,6 +48,8 @@ class Page:
                 self.facts = gr.HTML(elem_classes="facts-line")
                 if check is not None:
                     gr.HTML('<a href="sign-out">Sign out</a>', elem_classes="sign-out")
+            self.migration = gr.HTML(elem_classes="migration-line")
+            self.timer = gr.Timer(_REFRESH, active=False)
             with gr.Tabs(selected="search") as self.tabs:
                 with gr.Tab("Search", id="search"):
                     self.search_tab = SearchTab(
@@ -66,12 +71,14 @@ class Page:
 
     def _wire(self, browse: Any) -> None:
         quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
-        header = [self.collection, self.facts, self.search_tab.label, self.browse_tab.label]
+        header = [self.collection, self.facts, self.migration, self.timer]
+        header += [self.search_tab.label, self.browse_tab.label]
         if self.add_tab is not None:
             header.append(self.add_tab.into)
         update: dict[str, Any] = {"inputs": self.collection, "outputs": header, **quick}
         first_page: dict[str, Any] = {"fn": self.browse_tab.first, **self.browse_tab.turning}
         self.blocks.load(self._header, **update)
+        self.timer.tick(self._header, **update)
         self.collection.input(self._header, **update).then(**first_page)
         browse.select(**first_page)
         for event in self.add_tab.events if self.add_tab is not None else ():
@@ -103,15 +110,17 @@ class Page:
             states: Mapping[str, Any] = {state.name: state for state in self._archive.collections()}
             labels = sorted(self._archive.catalog.labels(chosen) if chosen in states else ())
         except ImgSearchError as error:
-            states, labels = {}, []
+            states, labels, line, running = {}, [], "", False
             facts = notice(describe(error), kind="error")
         else:
             facts = _facts(states.get(chosen))
+            line, running = migration_line(self._archive, self._jobs, chosen)
         labels = [label for label in labels if label]
         choices = sorted({*states, self._first, chosen})
         fields = [self.search_tab.labels(labels), self.browse_tab.labels(labels)]
         into = [chosen] if self.add_tab is not None else []
-        return gr.update(choices=choices, value=chosen), facts, *fields, *into
+        migration = notice(line), gr.update(active=running)
+        return gr.update(choices=choices, value=chosen), facts, *migration, *fields, *into
 
 
 def _facts(state: Any) -> str:

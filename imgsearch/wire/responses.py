@@ -219,6 +219,7 @@ class CollectionInfo(ResponseBody):
     metric: str = Field(examples=["cosine"])
     index: str
     fields: dict[str, str] = Field({}, examples=[{"path": "str", "label": "str", "year": "int"}])
+    migrating_to: str = Field("", description="model of a migration that has not switched yet")
     encoder: dict[str, str | bool | int] = Field(
         {}, description="identity of the encoder: vectors of equal ones are comparable"
     )

@@ -81,6 +81,18 @@ def test_sync_is_shown_before_it_is_carried_out(page, drawn):
     page.until(lambda: "1 known, 1 image deleted." in page.message())
 
 
+def test_folder_is_added_without_what_is_passed_over(page, drawn):
+    write(drawn / "auswahl", 2, start=970)
+    write(drawn / "auswahl/roh", 3, start=980)
+    page.tab("Add images")
+    page.press("From a folder of the server")
+    page.write("#folder input", str(drawn / "auswahl"))
+    page.write("#exclude textarea", "roh/")
+    page.write("#into input", "auswahl")
+    page.press("Add this folder")
+    page.until(lambda: "2 added." in page.message())
+
+
 def test_pages_follow_each_other_in_an_order(page):
     page.tab("Browse")
     page.until(page.names)
