@@ -110,13 +110,6 @@ DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
             "test_fields_of_another_program_are_searched_by_name",
         )
     },
-    **{
-        (store, "test_added_fields_are_filtered_and_hold_zeros_in_old_records"): (
-            "notimpl",
-            "a new index for filters was not tried, and the description cannot be changed",
-        )
-        for store in ("tencent", "tencent+grpc")
-    },
 }
 
 

@@ -190,6 +190,27 @@ def test_index_is_rebuilt(client):
     assert photos.count() == 3
 
 
+def test_filter_index_is_added_over_existing_documents(client):
+    from tcvectordb.model.document import Filter
+    from tcvectordb.model.enum import FieldType, IndexType
+    from tcvectordb.model.index import FilterIndex
+
+    photos = filled(client)
+    photos.add_index([FilterIndex("note", FieldType.String, IndexType.FILTER)])
+    assert photos.count(filter=Filter('note="undeclared 🐟"')) == 3
+    photos.upsert([{"id": "d", "vector": [1.0, 0.0, 0.0], "note": "新"}])
+    assert photos.count(filter=Filter('note="新"')) == 1
+    with refused(14100):  # a text is no number
+        photos.upsert([{"id": "e", "vector": [1.0, 0.0, 0.0], "note": 3}])
+    with refused(15000):
+        photos.add_index([FilterIndex("note", FieldType.String, IndexType.FILTER)])
+    photos.upsert([{"id": "f", "vector": [1.0, 0.0, 0.0], "free": "text"}])
+    with refused(14100):
+        photos.add_index([FilterIndex("free", FieldType.Uint64, IndexType.FILTER)])
+    with refused(14100):
+        photos.add_index([FilterIndex("key", FieldType.String, IndexType.PRIMARY_KEY)])
+
+
 @pytest.mark.parametrize(
     "given", [{"key": "wrong"}, {"account": "riit"}, {"key": KEY + "2"}, {"key": KEY[:-1]}]
 )

@@ -128,11 +128,15 @@ def test_failed_start_prints_the_reason_in_one_line(tmp_path):
     assert error.count("\n") == 1
 
 
+ADDED = {"fieldName": "n", "fieldType": "int64", "indexType": "filter"}
+
+
 def test_folder_outlives_the_process(tmp_path):
     with Emulator(key=KEY, folder=tmp_path) as first, calling(first) as call:
         call.fill(["a", "b", "c"])
         call("/document/delete", {**WHERE, "query": {"documentIds": ["b"]}})
         call("/document/update", {**WHERE, "query": {"documentIds": ["c"]}, "update": {"n": 1}})
+        call("/index/add", {**WHERE, "indexes": [ADDED]})
         call("/alias/set", {**WHERE, "alias": "live"})
         call("/alias/set", {**WHERE, "alias": "old"})
         call("/alias/delete", {"database": "db", "alias": "old"})
@@ -143,6 +147,7 @@ def test_folder_outlives_the_process(tmp_path):
     with Emulator(key=KEY, folder=tmp_path) as again, calling(again) as call:
         assert (call.documents(), call("/collection/describe", WHERE)["collection"]) == before
         assert before[1]["alias"] == ["live"]
+        assert before[1]["indexes"][-1] == ADDED
         assert call("/database/list", {}, "GET")["databases"] == ["db"]
         assert call("/collection/truncate", WHERE)["affectedCount"] == 2
     with Emulator(key=KEY, folder=tmp_path) as last, calling(last) as call:

@@ -11,12 +11,14 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend, require_schema
+from imgsearch.backends.base import Capabilities, VectorBackend, filled, require_schema
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.identity import Described
 from imgsearch.backends.schema import INDEXES, Schema
@@ -29,9 +31,9 @@ from imgsearch.backends.tencent.calls import (
     Calls,
     code_of,
 )
-from imgsearch.backends.tencent.client import indexed, indexes, is_rpc, open_client
+from imgsearch.backends.tencent.client import filters, indexed, indexes, is_rpc, open_client
 from imgsearch.backends.tencent.collection import TencentCollection
-from imgsearch.backends.tencent.schema import MARK, Layout, check_creatable, parsed
+from imgsearch.backends.tencent.schema import MARK, Layout, check_creatable, parsed, vector_indexes
 from imgsearch.errors import (
     BackendError,
     BackendUnavailable,
@@ -46,6 +48,7 @@ LONG: Final = 600.0  # seconds to build an index
 # rows needed to train each cell in each shard
 # Source: https://cloud.tencent.com/document/product/1709/98689
 TRAINING: Final = 30
+_ROWS: Final = 1_000  # rows that are written again at once
 
 
 class Backend(VectorBackend):
@@ -101,6 +104,24 @@ class Backend(VectorBackend):
         return TencentCollection(self, self.described(name))
 
     @override
+    def _declare(self, collection: Collection, schema: Schema) -> None:
+        """Add filter indexes. `parsed` reads the types from them, as descriptions cannot change.
+
+        Records get the zeros first, so that a crash leaves undeclared fields, which harm nothing.
+        """
+        records = collection.iterate()
+        while batch := list(islice(records, _ROWS)):
+            collection.upsert(replace(row, fields=filled(row.fields, schema)) for row in batch)
+        added = schema.fields.keys() - collection.schema.fields.keys()
+        columns = filters({name: schema.fields[name] for name in schema.fields if name in added})
+        where = self.database, collection.name
+        self.await_index(collection.name)  # the service runs one task at a time
+        self.calls(
+            lambda client, seconds: client.add_index(*where, columns, timeout=seconds), again=False
+        )
+        self.await_index(collection.name)
+
+    @override
     def drop(self, name: str) -> None:
         real = self._describe(name).collection_name
         if real != name:  # over HTTP the SDK would hide the service's error
@@ -143,7 +164,7 @@ class Backend(VectorBackend):
         name, text = description.collection_name, description.description
         index_list = description.index.list()
         layout = parsed(name, text, index_list)
-        identity = description.create_time, text, index_list
+        identity = description.create_time, text, vector_indexes(index_list)
         return Described(name, layout, bool(indexed(description)), identity)
 
     def indexed(self, name: str) -> int | None:

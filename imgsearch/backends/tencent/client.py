@@ -23,6 +23,7 @@ from imgsearch.backends.schema import Index, Schema
 from imgsearch.backends.tencent.address import Options
 from imgsearch.backends.tencent.schema import COLUMNS, PLACE
 from imgsearch.errors import ConfigError
+from imgsearch.fields import FieldType as ImageFieldType
 
 CONNECTIONS: Final = 10  # size of the connection pool over HTTP
 _PARAMS: Final[Mapping[str, Callable[[Mapping[str, int]], Any]]] = {
@@ -93,11 +94,16 @@ def indexes(schema: Schema) -> Indexes:
             _PARAMS[schema.index.kind](schema.index.params),
         ),
         FilterIndex(PLACE, FieldType.Uint64, IndexType.FILTER),
-        *(
-            FilterIndex(name, FieldType(COLUMNS[kind]), IndexType.FILTER)
-            for name, kind in schema.fields.items()
-        ),
+        *filters(schema.fields),
     )
+
+
+def filters(fields: Mapping[str, ImageFieldType]) -> list[FilterIndex]:
+    """Convert declared fields to the SDK's indexes for filters."""
+    return [
+        FilterIndex(name, FieldType(COLUMNS[kind]), IndexType.FILTER)
+        for name, kind in fields.items()
+    ]
 
 
 def search_params(index: Index, k: int, effort: int | None) -> SearchParams | None:

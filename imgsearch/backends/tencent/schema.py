@@ -8,7 +8,7 @@ documented; with a timm encoder's fingerprint it has about 600 bytes. If the ser
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -141,7 +141,7 @@ def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, An
                 f"another program rebuilt the index of collection {name!r}: it compares by "
                 f"{metric}, not by {schema.metric}. Rebuild it by {schema.metric}."
             )
-        return Layout(schema)
+        return Layout(replace(schema, fields={**schema.fields, **_added(schema, indexes)}))
     if (
         not vectors
         or vectors[0]["fieldType"] != "vector"
@@ -166,6 +166,24 @@ def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, An
         },
     )
     return Layout(schema, ours=False)
+
+
+def vector_indexes(indexes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the indexes without those for filters, which may be added later."""
+    return [index for index in indexes if index.get("indexType") != "filter"]
+
+
+def _added(schema: Schema, indexes: Sequence[Mapping[str, Any]]) -> dict[str, FieldType]:
+    """Return the fields that got an index after the collection was created."""
+    kinds = {column: kind for kind, column in COLUMNS.items()}
+    return {
+        index["fieldName"]: kinds[index["fieldType"]]
+        for index in indexes
+        if index.get("indexType") == "filter"
+        and index["fieldName"] not in (schema.fields.keys() | _OWN)
+        and index["fieldType"] in kinds
+        and can_filter(index["fieldName"])
+    }
 
 
 def check_creatable(name: str, schema: Schema) -> None:

@@ -26,6 +26,7 @@ BODIES: Final[Mapping[str, tuple[str, str]]] = {
     "/alias/set": ("AddAliasRequest", "UpdateAliasResponse"),
     "/alias/delete": ("RemoveAliasRequest", "UpdateAliasResponse"),
     "/index/rebuild": ("RebuildIndexRequest", "RebuildIndexResponse"),
+    "/index/add": ("AddIndexRequest", "AddIndexResponse"),
     "/document/upsert": ("UpsertRequest", "UpsertResponse"),
     "/document/update": ("UpdateRequest", "UpdateResponse"),
     "/document/delete": ("DeleteRequest", "DeleteResponse"),
@@ -55,6 +56,9 @@ def body_of(path: str, request: Any) -> Body:
             body["embedding"] = {"field": request.embeddingParams.field}
             body["ttlConfig"] = request.ttlConfig.enable
             body["filterIndexConfig"] = request.filterIndexConfig.filterAll
+        case "/index/add":
+            body["indexes"] = [_index(column) for column in request.indexes.values()]
+            body["buildExistedData"] = request.buildExistedData
         case "/document/upsert":
             body["documents"] = [_document(document) for document in request.documents]
         case "/document/search":

@@ -137,6 +137,27 @@ def rebuild_index(store: Store, body: Body) -> Body:
     return {"task_ids": []}
 
 
+def add_index(store: Store, body: Body) -> Body:
+    """Add filter indexes to a collection. Its documents get the declared types.
+
+    A document with a value of another type is an error: that is a guess.
+    """
+    _, collection = _find(store, body)
+    indexes = body.get("indexes")
+    if not isinstance(indexes, list) or not indexes:
+        raise Refused(SYNTAX, "indexes must be a list of objects")
+    wider = collection.wider(indexes)  # checks them
+    if body.get("buildExistedData") is False and any(
+        index["fieldName"] in document.fields
+        for index in indexes
+        for document in wider.documents.values()
+    ):
+        raise Refused(BAD_PARAMETER, "the emulator indexes existing data only")
+    store.change("add indexes", str(body["database"]), collection.name, indexes=indexes)
+    collection.building = store.faults.building
+    return {}
+
+
 def moment(seconds: float) -> str:
     """Format a time in the service's format, in UTC."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -185,4 +206,5 @@ CALLS: Mapping[str, Callable[[Store, Body], Body]] = {
     "/alias/set": set_alias,
     "/alias/delete": delete_alias,
     "/index/rebuild": rebuild_index,
+    "/index/add": add_index,
 }

@@ -7,7 +7,8 @@ folder replays its events.
 import base64
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,27 @@ class Collection:
         self._now: View | None = None
         self._before: View | None = None  # the old view, for eventual reads while they lag
         self._lag: float = 0
+
+    def wider(self, indexes: Sequence[Mapping[str, Any]]) -> "Collection":
+        """Return a copy of the collection with further filter indexes.
+
+        Raises:
+            Refused: an index is invalid or exists, or a document has a value of another type.
+        """
+        declared = {**self.declared, "indexes": [*self.declared["indexes"], *indexes]}
+        event = {"collection": self.name, "time": self.created, "declared": declared}
+        wider = Collection(event)
+        wider.put(
+            replace(document, fields=wider.schema.fields(document.fields))
+            for document in self.documents.values()
+        )
+        return wider
+
+    def widen(self, indexes: Sequence[Mapping[str, Any]]) -> None:
+        """Add filter indexes, as checked by `wider`."""
+        wider = self.wider(indexes)
+        self.declared, self.schema, self.documents = wider.declared, wider.schema, wider.documents
+        self._now = None
 
     def view(self, *, strong: bool = True) -> View:
         """Return the documents that a read sees. Each eventual read reduces the lag by one."""
@@ -192,6 +214,7 @@ def _drop(database: Database, event: Event) -> None:
 _APPLY: Mapping[str, Callable[[Database, Event], Any]] = {
     "create": lambda db, event: db.collections.update({event["collection"]: Collection(event)}),
     "drop": _drop,
+    "add indexes": lambda db, event: db.collections[event["collection"]].widen(event["indexes"]),
     "truncate": lambda db, event: db.collections[event["collection"]].truncate(),
     "put": lambda db, event: db.collections[event["collection"]].put(
         map(_unpack, event["documents"])
