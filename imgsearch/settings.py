@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import environ, pathsep  # noqa: TID251 - only this module reads the environment
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from imgsearch import config_file
 from imgsearch.errors import ConfigError
@@ -52,6 +52,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_API_KEY": "API key that `imgsearch.Client` sends to a service",
     "IMGSEARCH_DETECTOR": "folder of the object detector for Towhee's `ops.object_detection`",
     "IMGSEARCH_OFFLINE": "1 disables all downloads: only files on disk are used",
+    "IMGSEARCH_MODEL": "encoder of new collections if --model is not given; lite by default",
+    "IMGSEARCH_WEIGHTS": "weights file of IMGSEARCH_MODEL",
     "IMGSEARCH_CONFIG": "the config file; ~/.config/imgsearch/imgsearch.toml by default",
     "IMGSEARCH_PROFILE": "the profile of the config file; by default its own choice",
 }
@@ -75,6 +77,8 @@ class Settings:
     s3_secret: str | None = field(default=None, repr=False)
     roots: tuple[Path, ...] = ()
     api_key: str | None = field(default=None, repr=False)
+    model: str | None = None
+    weights: Path | None = None
     detector: Path | None = None
 
     @classmethod
@@ -98,7 +102,7 @@ class Settings:
                 f"invalid IMGSEARCH_TIMEOUT {get('IMGSEARCH_TIMEOUT')!r}: not a positive number of "
                 "seconds. Set one such as 60."
             )
-        data = get("IMGSEARCH_DATA")
+        data, weights = get("IMGSEARCH_DATA"), get("IMGSEARCH_WEIGHTS")
         shared = get("XDG_CACHE_HOME")
         home = Path(shared) / "imgsearch" if shared else cls.cache
         detector = get("IMGSEARCH_DETECTOR")
@@ -121,8 +125,15 @@ class Settings:
                 if root
             ),
             api_key=get("IMGSEARCH_API_KEY"),
+            model=get("IMGSEARCH_MODEL"),
+            weights=_folder("IMGSEARCH_WEIGHTS", weights) if weights else None,
             detector=_folder("IMGSEARCH_DETECTOR", detector) if detector else None,
         )
+
+    @property
+    def new_encoder(self) -> dict[str, Any]:
+        """The encoder of new collections, as arguments for `imgsearch.open`."""
+        return {"new_model": self.model, "new_weights": self.weights}
 
     @property
     def store(self) -> str:

@@ -89,7 +89,7 @@ def opened(
         ConfigError, BackendError, CatalogError, ObjectStoreError: a store cannot be opened.
         EncoderError: `model` or its `weights` do not exist.
     """
-    creation.check()
+    creation.for_new().check()
     if None in (db, catalog, originals):
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
     originals = originals or str(data / "originals")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -255,7 +256,7 @@ def open_archive(
     Raises:
         ConfigError: the folder does not exist, and `new` is False.
     """
-    from imgsearch.archive import opened
+    from imgsearch.archive import CollectionOptions, opened
 
     url = db or settings.db
     if not new and not data.is_dir() and None in (url, settings.catalog, settings.objects):
@@ -271,6 +272,7 @@ def open_archive(
         s3_key=settings.s3_key,
         s3_secret=settings.s3_secret,
         roots=(*settings.roots, *making.pop("roots", ())),
+        creation=replace(making.pop("creation", CollectionOptions()), **settings.new_encoder),
         **making,
     )
 
@@ -294,7 +296,8 @@ def open_library(settings: Settings, db: str | None, *, new: bool = False, **con
     url = db or settings.store
     if not new:
         stores.require(url)
-    options = {"token": settings.token(url), "timeout": settings.timeout, **config}
+    encoder = settings.new_encoder
+    options = {"token": settings.token(url), "timeout": settings.timeout, **encoder, **config}
     return stores.when_unlocked(
         partial(open_url, url, wait=0, **options),
         seconds=settings.timeout,

@@ -322,9 +322,13 @@ def _recipe(collection: Collection | None, options: CollectionOptions) -> Recipe
 
     Raises:
         ConfigError: weights or options are given without a model.
+        ModelNotFound, WeightsNotFound, WeightsInvalid: the encoder of a new collection is wrong.
         EncoderMismatch: the collection was made by another model.
         EncoderRemoved: the collection's encoder was removed, and the user names another model.
     """
+    if collection is None:
+        options = options.for_new()
+        options.check()
     model, weights = options.model, options.weights
     schema = collection.schema if collection is not None else None
     known = Recipe.from_json(schema.note) if schema is not None else None

@@ -1,9 +1,9 @@
 """The settings of a new collection: its encoder, index, metric and fields."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 from imgsearch import encoders
 from imgsearch.backends import Index, Metric
@@ -16,7 +16,8 @@ from imgsearch.images.metadata import checked_names
 class CollectionOptions:
     """The encoder, index, metric and fields of a collection, as for `imgsearch.open`.
 
-    None stands for the value that an existing collection has, or for the default.
+    None stands for the value that an existing collection has, or for the default. `new_model` and
+    `new_weights` are the encoder of a new collection if `model` is None.
     """
 
     model: str | None = None
@@ -26,6 +27,15 @@ class CollectionOptions:
     metric: Metric | None = None
     fields: Declaration | None = None
     exif: bool | Collection[str] | None = None
+    new_model: str | None = None
+    new_weights: str | PathLike[str] | None = None
+
+    def for_new(self) -> Self:
+        """Return the settings of a collection that does not exist yet."""
+        if self.model is not None:
+            return self
+        weights = self.new_weights if self.weights is None else self.weights
+        return replace(self, model=self.new_model, weights=weights)
 
     def check(self) -> None:
         """Check the values that can be checked without a store.

@@ -46,6 +46,8 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     path_field: str | None = None,
     label_field: str | None = None,
     steps: "Mapping[str, Pipeline] | None" = None,
+    new_model: str | None = None,
+    new_weights: str | PathLike[str] | None = None,
 ) -> Library:
     """Open the image library in `collection` of the store at `url`; `add` creates a missing one.
 
@@ -81,6 +83,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     `steps` are open pipelines of your own: "image" for `add` (see `image_steps`), and "query" for
     `search` (see `query_steps`). The collection does not record them.
 
+    `new_model` and `new_weights` name the encoder if the collection does not exist yet and `model`
+    is not given. Unlike `model`, they are no error if the collection has another encoder.
+
     Arguments are checked before a store is created on disk.
 
     Raises:
@@ -108,7 +113,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         lambda: CollectionHandle(
             StoreOptions(url, token, timeout),
             collection,
-            CollectionOptions(name, weights, options, index, metric, fields, exif),
+            CollectionOptions(
+                name, weights, options, index, metric, fields, exif, new_model, new_weights
+            ),
             names=FieldNames(id_field, vector_field, path_field, label_field),
         ),
         seconds=seconds,

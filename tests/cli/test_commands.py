@@ -368,3 +368,19 @@ def test_search_takes_a_url(run, loaded, tmp_path):
         assert site.url in (tmp_path / "seite.html").read_text(encoding="utf-8")
         refused = run("search", site.url)
         assert (refused.exit_code, "no public address" in refused.stderr) == (1, True)
+
+
+def test_environment_names_the_encoder_of_new_collections(run, loaded, monkeypatch):
+    monkeypatch.setenv("IMGSEARCH_MODEL", "lite")
+    assert run("add", "bilder", "--json").exit_code == 0  # of the encoder classic
+    assert json.loads(run("info", "--json").stdout)["encoder"]["model"] == "classic"
+    monkeypatch.setenv("IMGSEARCH_MODEL", "classic")
+    assert run("add", "bilder", "--collection", "neu", "--json").exit_code == 0
+    facts = json.loads(run("info", "--collection", "neu", "--json").stdout)
+    assert facts["encoder"]["model"] == "classic"
+    done = run("add", "bilder", "--collection", "dritte", "--model", "lite", "--json")
+    assert done.exit_code == 0, done.output
+    monkeypatch.setenv("IMGSEARCH_MODEL", "kein-modell")
+    assert run("add", "bilder", "--collection", "vierte").exit_code == 1
+    done = run("add", "bilder", "--json")
+    assert done.exit_code == 0, done.output

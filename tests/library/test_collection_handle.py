@@ -22,7 +22,7 @@ from imgsearch.errors import (
     WeightsNotFound,
 )
 from imgsearch.types import Fingerprint
-from tests.pictures import write
+from tests.pictures import picture, write
 
 TIMM = pytest.mark.skipif(not is_installed("timm"), reason="needs the extra torch")
 CLIP = pytest.mark.skipif(not is_installed("open_clip"), reason="needs the extra clip")
@@ -237,3 +237,30 @@ def test_vectors_of_the_former_model_are_not_written_after_a_switch(tmp_path):
             library.add(files[2], on_progress=switch_while_adding)
         assert library.count() == 2
         assert library.add(files[2]).added == 1
+
+
+def test_encoder_of_new_collections_is_ignored_by_an_existing_one():
+    url = f"memory://{uuid.uuid4().hex}"
+    with imgsearch.open(url, new_model="classic") as library:
+        assert library.model == "classic"
+        library.add(picture(1))
+        for model, weights in (("lite", None), ("kein-modell", None), ("timm:x", "/fehlt")):
+            with imgsearch.open(url, new_model=model, new_weights=weights) as other:
+                assert other.model == "classic"
+                assert len(other.search(picture(1))) == 1
+        with imgsearch.open(url, collection="x", new_model="lite", model="classic") as other:
+            assert other.model == "classic"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"new_model": "kein-modell"}, ModelNotFound),
+        ({"new_weights": __file__}, ConfigError),
+        ({"new_model": "classic", "new_weights": "/fehlt.safetensors"}, ImgSearchError),
+    ],
+)
+def test_wrong_encoder_of_a_new_collection_creates_no_store(tmp_path, arguments, error):
+    with pytest.raises(error):
+        imgsearch.open(tmp_path / "x.db", **arguments)
+    assert list(tmp_path.iterdir()) == []
