@@ -11,6 +11,7 @@ from imgsearch.catalog import Entry
 from imgsearch.errors import CollectionNotFound, ConfigError
 from imgsearch.filters import composed
 from imgsearch.images import metadata, sources
+from imgsearch.library.file_facts import lacking
 from imgsearch.library.file_index import FileIndex, FileRead, FileStat, read_content
 from imgsearch.library.progress import Progress, Report, SyncReport
 from imgsearch.library.sync import doubtful_files, refuse, removed_paths
@@ -53,8 +54,9 @@ class ArchiveSync:
     def run(self, folder: str | Path) -> SyncReport:
         """Add the folder's new and changed files, and delete images of files that do not exist.
 
-        Unchanged files are not read. A file with other bytes replaces its image. A renamed file
-        gets a new image id, and keeps the label and fields that a user has set.
+        Unchanged files are not read, unless they were added without the metadata that the archive
+        reads now. A file with other bytes replaces its image. A renamed file gets a new image id,
+        and keeps the label and fields that a user has set.
 
         Raises:
             SourceError: the folder is outside the archive's roots, or does not exist.
@@ -82,7 +84,10 @@ class ArchiveSync:
             return _report(plan, listing, started, reasons=why, dry_run=True)
         refuse(() if options.confirm else why)
         known = _known(items, before, index)
-        report, entries = self._add([items[place] for place in items if place not in known], known)
+        again = self._lacking(index, known)
+        settled = {place: content for place, content in known.items() if place not in again}
+        chosen = [item for place, item in items.items() if place not in settled]
+        report, entries = self._add(chosen, settled)
         self._index(index, entries)
         places = {entry.place: entry for entry in entries}
         after = {
@@ -106,6 +111,16 @@ class ArchiveSync:
             return self.archive.existing(self.options.collection).file_index(_KIND)
         except CollectionNotFound:
             return None
+
+    def _lacking(self, index: FileIndex | None, known: Mapping[str, str]) -> set[str]:
+        """Return the unchanged files from which not all facts were read."""
+        if index is None:
+            return set()
+        contents = lacking(index, known.values(), self._facts())
+        return {place for place, content in known.items() if content in contents}
+
+    def _facts(self) -> tuple[str, ...]:
+        return self.archive.existing(self.options.collection).exif
 
     def _list(self, root: Path) -> tuple[Listing, dict[str, Incoming]]:
         """Return the listing of a folder, and its images by printable place."""
@@ -188,6 +203,7 @@ class ArchiveSync:
         for path, stat in self._stats.items():
             if (content := contents.get(sources.printable(path))) is not None:
                 index.set(path, FileRead(content, stat))
+                index.note_facts(content, self._facts(), path)
         index.finish(self.archive.existing(self.options.collection).collection)
 
     def _keep_values(self, replaced: Mapping[str, Entry]) -> None:

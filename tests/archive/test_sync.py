@@ -91,6 +91,22 @@ def test_changed_file_keeps_fields_but_not_the_facts_of_the_old_file(tmp_path):
         assert entry.fields == {"width": 128, "stars": 5}
 
 
+def test_unchanged_files_are_read_again_for_metadata_once(tmp_path, monkeypatch):
+    for place in (module, file_index):
+        monkeypatch.setattr(place, "time_ns", lambda: time.time_ns() + 10**10)
+    write(tmp_path / "bilder", 2)
+    with archive(tmp_path, roots=(tmp_path,)) as store:
+        assert sync(store, tmp_path / "bilder")[0] == 2
+    creation = CollectionOptions("classic", exif=("width", "camera"))
+    with archive(tmp_path, roots=(tmp_path,), creation=creation) as store:
+        report = ArchiveSync(store, SyncOptions()).run(tmp_path / "bilder")
+        assert (counts(report), report.updated) == ((0, 0, 0, 0, 2, 0), 2)
+        assert [entry.fields for entry in store.entries().entries] == [{"width": 64}] * 2
+    with archive(tmp_path, roots=(tmp_path,), creation=creation) as store:
+        monkeypatch.setattr(sources, "read", lambda *_args, **_options: 1 / 0)
+        assert sync(store, tmp_path / "bilder") == (0, 0, 0, 0, 2, 0)
+
+
 def test_each_of_two_equal_files_has_an_image(opened, folder):
     file = next((folder / "katze").iterdir())
     shutil.copy(file, folder / "copy.png")
