@@ -2,13 +2,17 @@
 ARG BASE=python:3.11.15-slim-bookworm
 
 FROM ${BASE} AS build
+# The extras of pyproject.toml to install, and a file of the checkout with pip's constraints.
+ARG EXTRAS=service,mysql,s3,ui
+ARG CONSTRAINTS=constraints.txt
 WORKDIR /src
+COPY ${CONSTRAINTS} /constraints.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY data/manifest.imagenet-subset.tsv data/
 COPY operators operators
 COPY imgsearch imgsearch
 RUN python -m venv /opt/imgsearch \
- && /opt/imgsearch/bin/pip install --no-cache-dir '.[service,mysql,s3,ui]' \
+ && /opt/imgsearch/bin/pip install --no-cache-dir --constraint /constraints.txt ".[${EXTRAS}]" \
  && /opt/imgsearch/bin/pip uninstall --yes setuptools pip
 
 FROM ${BASE}

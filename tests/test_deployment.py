@@ -79,7 +79,10 @@ def test_example_has_every_secret_and_no_value():
     assert len(required) == 7
     assert not any(EXAMPLE.values())
     optional = set(re.findall(r"\$\{(\w+):-", COMPOSE))
-    assert optional == {"IMGSEARCH_PUBLISH"}
+    assert optional == {"IMGSEARCH_PUBLISH", "IMGSEARCH_EXTRAS", "IMGSEARCH_CONSTRAINTS"}
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for name, default in re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE):
+        assert f"\n#{name}={default}\n" in example
 
 
 def test_compose_file_contains_no_secret():
@@ -97,9 +100,9 @@ def test_secrets_reach_containers_only_by_environment_or_file(running):
         assert not re.search("geheim", str(rest)), name
 
 
-def test_only_the_service_is_published_on_loopback(running):
+def test_only_service_and_attu_are_published_on_loopback(running):
     published = {name: one["ports"] for name, one in running["services"].items() if "ports" in one}
-    assert published == {"service": ["127.0.0.1:8000:8000"]}
+    assert published == {"service": ["127.0.0.1:8000:8000"], "attu": ["127.0.0.1:3000:3000"]}
     wide = interpolated(COMPOSE, {**SECRETS, "IMGSEARCH_PUBLISH": "192.0.2.7:80"})
     assert yaml.safe_load(wide)["services"]["service"]["ports"] == ["192.0.2.7:80:8000"]
 
@@ -107,7 +110,8 @@ def test_only_the_service_is_published_on_loopback(running):
 def test_stores_are_on_internal_networks():
     inner = {name for name, network in FILE["networks"].items() if (network or {}).get("internal")}
     assert set(FILE["networks"]) - inner == {"front"}
-    assert [name for name, one in SERVICES.items() if "front" in one["networks"]] == ["service"]
+    near = {name for name, one in SERVICES.items() if "front" in one["networks"]}
+    assert near == {"service", "attu"}
     # etcd has no password, so only Milvus and its storage may reach it
     near = {name for name, one in SERVICES.items() if "vectors" in one["networks"]}
     assert near == {"milvus", "etcd", "objects"}
@@ -128,7 +132,7 @@ def test_every_container_has_limits_and_a_health_check(name):
     health = service["healthcheck"]
     assert health["test"][0] == "CMD"
     assert {"interval", "timeout", "start_period", "retries"} <= set(health)
-    for volume in service["volumes"]:
+    for volume in service.get("volumes", ()):
         assert volume.split(":")[0] in FILE["volumes"]  # only named volumes, no host folders
     for forbidden in ("privileged", "network_mode", "pid", "ipc", "cap_add", "devices"):
         assert forbidden not in service
@@ -154,6 +158,7 @@ def test_services_start_after_healthy_dependencies():
     needs = {name: one.get("depends_on", {}) for name, one in SERVICES.items()}
     assert set(needs["service"]) == {"milvus", "mariadb", "objects"}
     assert set(needs["milvus"]) == {"etcd", "objects"}
+    assert set(needs["attu"]) == {"milvus"}
     for conditions in needs.values():
         assert all(how == {"condition": "service_healthy"} for how in conditions.values())
 
@@ -190,6 +195,23 @@ def test_stores_of_the_service_are_set_by_its_variables(running):
         (settings.s3_key, settings.s3_secret): [f"Admin:{objects.netloc}"],
         theirs: [f"Admin:{milvus['MINIO_BUCKET_NAME']}"],
     }
+
+
+def test_attu_starts_on_request_and_knows_no_secret(running):
+    profiles = {name: one["profiles"] for name, one in SERVICES.items() if "profiles" in one}
+    assert profiles == {"attu": ["attu"]}
+    assert running["services"]["attu"]["environment"] == {"MILVUS_URL": "milvus:19530"}
+    assert "attu" not in {
+        needed for one in SERVICES.values() for needed in one.get("depends_on", ())
+    }
+
+
+def test_extras_and_constraints_reach_the_build(running):
+    args = running["services"]["service"]["build"]["args"]
+    assert args == {"EXTRAS": "service,mysql,s3,ui", "CONSTRAINTS": "constraints.txt"}
+    chosen = {**SECRETS, "IMGSEARCH_EXTRAS": "service,torch", "IMGSEARCH_CONSTRAINTS": "c.txt"}
+    other = yaml.safe_load(interpolated(COMPOSE, chosen))["services"]["service"]["build"]["args"]
+    assert other == {"EXTRAS": "service,torch", "CONSTRAINTS": "c.txt"}
 
 
 def make_services(folder, *commands):

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 from dockerfile_parse import DockerfileParser
+from packaging.requirements import Requirement
 
 import imgsearch
 from imgsearch.cli import cli
@@ -33,9 +34,16 @@ def steps(dockerfile, name):
     return [step["value"] for step in dockerfile.structure if step["instruction"] == name]
 
 
+def defaults(dockerfile):
+    """Return the default of each build argument."""
+    return dict(step.split("=", 1) for step in steps(dockerfile, "ARG"))
+
+
 def copied(dockerfile):
     """Return the paths copied from the checkout, without their destination."""
     lines = [line for line in steps(dockerfile, "COPY") if not line.startswith("--from=build ")]
+    for name, default in defaults(dockerfile).items():
+        lines = [line.replace(f"${{{name}}}", default) for line in lines]
     return [PurePosixPath(word) for line in lines for word in line.split()[:-1]]
 
 
@@ -106,9 +114,23 @@ def test_copied_files_build_a_wheel(dockerfile, tmp_path):
 
 def test_installed_extras_exist(dockerfile):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (extras,) = re.findall(r"install .*'\.\[([\w,]+)\]'", " ".join(steps(dockerfile, "RUN")))
+    runs = " ".join(steps(dockerfile, "RUN"))
+    assert '--constraint /constraints.txt ".[${EXTRAS}]"' in runs
+    extras = defaults(dockerfile)["EXTRAS"]
+    assert SERVICE["build"]["args"]["EXTRAS"] == f"${{IMGSEARCH_EXTRAS:-{extras}}}"
     assert set(extras.split(",")) == {"service", "mysql", "s3", "ui"}
     assert set(extras.split(",")) <= set(project["optional-dependencies"])
+
+
+def test_constraints_file_is_valid_and_may_have_another_name(dockerfile, tmp_path):
+    file = ROOT / defaults(dockerfile)["CONSTRAINTS"]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        assert line.startswith("#") or Requirement(line).specifier, line
+    assert not ignored(PurePosixPath("constraints-2026.txt"))
+    (lister,) = re.findall(r"-c '(.*)'", "\n".join(lines))
+    done = subprocess.run([sys.executable, "-c", lister], capture_output=True, text=True)
+    assert re.search(r"^numpy==\d", done.stdout, re.MULTILINE), done.stderr
 
 
 def test_labels_have_version_and_license(dockerfile):
