@@ -28,7 +28,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ACCESS: Final = "imgsearch.access"
 NOTES: Final = "imgsearch.serving"
-"""Logger of what a starting service says; `logging_to_stderr` shows it at every level."""
+"""Logger of the messages at the start of a service; `logging_to_stderr` shows it at every level."""
 
 _PARTS: Final = ("method", "path", "status", "ms", "bytes", "key_id")  # of an access line
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

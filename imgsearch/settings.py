@@ -175,7 +175,7 @@ def connect_timeout(timeout: float) -> float:
 
 
 def terminal_variables(variables: Mapping[str, str] = environ) -> dict[str, str]:
-    """Return the variables by which a terminal states what it is."""
+    """Return the variables by which a terminal names itself."""
     return {name: variables[name] for name in _TERMINAL if name in variables}
 
 

@@ -42,7 +42,7 @@ builtins.__import__ = without  # milvus-lite has msvcrt on Windows, for example
 
 
 def without_posix(program, *words, folder, **variables):
-    """Run a program without the calls; return what it writes to standard output."""
+    """Run a program without the calls; return its standard output."""
     command = [sys.executable, "-X", "utf8", "-c", WITHOUT + program, *map(str, words)]
     done = subprocess.run(
         command,

@@ -50,7 +50,7 @@ def compare(
     as_json: bool,  # noqa: FBT001 - click passes flags by name
     **config: Any,
 ) -> None:
-    """Compare the images A and B: the cosine of their embeddings, and their pixels.
+    """Compare two images by embeddings and pixels.
 
     The verdict says whether they show the same picture: scaled, cropped, turned, mirrored or
     compressed copies count as the same. With --db the library's encoder is used, and its measured

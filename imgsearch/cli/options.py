@@ -206,7 +206,7 @@ def max_pixels(command: F) -> F:
 def sync(command: F) -> F:
     """Add --dry-run and --yes."""
     dry_run = click.option(
-        "--dry-run", is_flag=True, help="Print what a sync would change, and change nothing."
+        "--dry-run", is_flag=True, help="Print the changes of a sync, and change nothing."
     )
     yes = click.option(
         "--yes", is_flag=True, help="Confirm a sync that removes many images, or finds none."

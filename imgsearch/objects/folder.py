@@ -3,7 +3,7 @@
 Files are ``originals/ab/HASH`` and ``thumbnails/EDGE/ab/HASH``, and are first written to
 ``unfinished/``. Folders have mode 0700 and files have mode 0600. Each path component is opened
 relative to its open parent folder, without following symbolic links. So no file outside the folder
-is read, written or deleted. `open_folder` says what is weaker on Windows.
+is read, written or deleted. `open_folder` lists the weaker points on Windows.
 """
 
 import errno

@@ -25,7 +25,7 @@ COMMANDS = dict(commands())
 # first words of the help of commands and switches; a new command may add its verb
 VERBS = {
     "Add", "Allow", "Check", "Compare", "Confirm", "Copy", "Count", "Create", "Declare", "Do",
-    "Download", "Find", "Finish", "Fit", "Group", "Index", "Keep", "Leave", "List", "Make",
+    "Download", "Find", "Finish", "Fit", "Group", "Index", "Keep", "Leave", "List", "Log", "Make",
     "Measure", "Open", "Print", "Read", "Remove", "Replace", "Revoke", "Search", "Separate",
     "Serve", "Show", "Write",
 }  # fmt: skip

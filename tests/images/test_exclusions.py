@@ -11,7 +11,7 @@ from tests.pictures import write
 
 
 def walked(root, *exclude):
-    """Return the relative paths of images, and of what is passed over."""
+    """Return the relative paths of images, and of files that are passed over."""
     ignored = []
     images = sources.references(root, exclude=exclude, on_ignored=ignored.append)
     names = [os.path.relpath(reference.path, root) for reference in images]

@@ -9,7 +9,7 @@ from tests.archive.place import archive, images
 pytest.importorskip("gradio")
 
 
-def test_line_says_what_a_migration_has_done(tmp_path):
+def test_line_shows_the_progress_of_a_migration(tmp_path):
     from imgsearch.ui.migration_line import migration_line
 
     with archive(tmp_path, db=f"memory://line-{tmp_path.name}") as opened:

@@ -165,6 +165,7 @@ def test_undeclared_lists_in_our_collection_are_read_as_texts(store: Backend) ->
     collection.upsert(collection.iterate())
 
 
+@pytest.mark.usefixtures("servers")
 def test_foreign_collection_of_bits_is_searched(place_of: Callable[[str], Place]) -> None:
     url, token = place_of("milvus")
     with connect(url, token=token) as store:
