@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from imgsearch.errors import ConfigError, SourceError
 from imgsearch.filters import Where, to_filter
+from imgsearch.images.moments import file_of
 from imgsearch.images.suffixes import PHOTOS
 from imgsearch.order import Order
 from imgsearch.types import Fingerprint, Hit, Vector, check_breadth, check_score
@@ -294,7 +295,7 @@ def _by_url(term: Term) -> bool:
 
 
 def _is_image_file(text: str) -> bool:
-    """Return whether `text` names an image file or a URL.
+    """Return whether `text` names an image file, a frame (``clip.mp4#t=12``), or a URL.
 
     Raises:
         SourceError: `text` looks like a path, but no such file exists.
@@ -304,7 +305,7 @@ def _is_image_file(text: str) -> bool:
         return True
     try:
         path = Path(text).expanduser()
-        if path.is_file():
+        if path.is_file() or Path(file_of(str(path))).is_file():
             return True
         reason = ": it is a folder" if text and path.is_dir() else ""
     except (OSError, RuntimeError, ValueError):  # name too long, unknown user, NUL

@@ -14,8 +14,8 @@ from imgsearch.images import metadata, sources
 from imgsearch.library.file_facts import lacking
 from imgsearch.library.file_index import FileIndex, FileRead, FileStat, read_content
 from imgsearch.library.progress import Progress, Report, SyncReport
-from imgsearch.library.sync import doubtful_files, refuse, removed_paths
-from imgsearch.library.sync_plan import Listing, Plan, below, named, reasons
+from imgsearch.library.sync import doubtful_files, refuse
+from imgsearch.library.sync_plan import Listing, Plan, below, named, reasons, removed_paths
 from imgsearch.types import Failure
 
 _KIND = "folders"  # the file index of archives

@@ -48,6 +48,7 @@ _MOST = 16_384  # hits; the limit of Milvus
     metavar="FILTER",
     help='Filter on fields, as for `imgsearch search`, e.g. "label in (cat, dog)"; repeatable.',
 )
+@options.frames("none")
 @click.option("--no-update", is_flag=True, help="Search only what was added before.")
 @options.as_json
 @click.option("-f", "--paths", is_flag=True, help="Print only the paths, one per line.")
@@ -91,7 +92,7 @@ def find(
         options.open_library(settings, url, new=True, collection=collection, **encoder) as library,
     ):
         if not rest["no_update"]:
-            _update(library, folder, hidden=rest["as_json"])
+            _update(library, folder, frames=rest["frames"], hidden=rest["as_json"])
         hits = []
         if library.exists():
             with warnings_as_notes():
@@ -130,7 +131,7 @@ def _own_store() -> str:
     return str(store)
 
 
-def _update(library: Any, folder: str, *, hidden: bool) -> None:
+def _update(library: Any, folder: str, *, frames: str, hidden: bool) -> None:
     """Bring the library in step with a folder, whose unchanged files are not read."""
     with show.progress(hidden=hidden) as bars:
 
@@ -138,7 +139,7 @@ def _update(library: Any, folder: str, *, hidden: bool) -> None:
             bars.update("adding", now.done, now.found, f"{now.added} added, {now.failed} failed")
 
         try:
-            report: SyncReport = library.sync(folder, on_progress=update)
+            report: SyncReport = library.sync(folder, frames=frames, on_progress=update)
         except SyncRefused as error:
             show.note(f"not updated: {error}")
             return

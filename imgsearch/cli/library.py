@@ -54,6 +54,7 @@ from imgsearch.text import counted
 )
 @options.sync
 @options.exclude
+@options.frames("1")
 @options.report
 @options.as_json
 def add(
@@ -68,9 +69,10 @@ def add(
     all_fields: bool,  # noqa: FBT001 - as above
     ocr: bool,  # noqa: FBT001 - as above
     exclude: tuple[str, ...],
+    frames: str,
     **config: Any,
 ) -> None:
-    """Add images from folders, globs, image files, URLs or lists.
+    """Add images and videos from folders, globs, files, URLs or lists.
 
     A list is a csv, tsv, parquet or JSON lines file with a column of paths or URLs and optionally a
     column of labels, or a .txt file with a path a line; - reads a list from standard input. Images
@@ -97,6 +99,7 @@ def add(
                 yes=yes,
                 hidden=as_json,
                 exclude=exclude,
+                frames=frames,
                 ocr=ocr,
                 writers=writers,
             )
@@ -129,6 +132,7 @@ def add(
             url_hosts=hosts,
             on_progress=update,
             exclude=exclude,
+            frames=frames,
             **writers,
         )
         total = library.count()

@@ -226,6 +226,18 @@ def exclude(command: F) -> F:
     )(command)
 
 
+def frames(default: str) -> Callable[[F], F]:
+    """Add --frames with a default."""
+    return click.option(
+        "--frames",
+        default=default,
+        show_default=True,
+        metavar="SAMPLE",
+        help="Take these frames of videos (extra video): one in so many seconds, scenes for the "
+        "first of each scene, both as in 5,scenes, or none.",
+    )
+
+
 def report(command: F) -> F:
     """Add --report."""
     return click.option(

@@ -15,6 +15,7 @@ from imgsearch.cli import garbage, options, show, terminal_images
 from imgsearch.cli.option_values import parse_where, score
 from imgsearch.errors import EncoderWarning, ImgSearchError, TextWarning
 from imgsearch.images import MAX_PIXELS, small
+from imgsearch.images.moments import title
 from imgsearch.library import stores
 from imgsearch.library.preload import Preload
 from imgsearch.library.query_downloads import downloaded
@@ -197,7 +198,7 @@ def thumb(
     from imgsearch.images.sources import read
 
     name = Path(path)
-    caption = f"{name.parent.name}/{name.name}"
+    caption = f"{name.parent.name}/{title(path, short=True)}"
     try:
         jpeg = small(read(path), side=_SIDE, path=path, max_pixels=max_pixels)
     except ImgSearchError:
@@ -296,7 +297,7 @@ def print_hits(hits: Sequence[Hit], offset: int = 0) -> None:
             str(rank),
             f"{hit.score:.4f}",
             str(hit.fields.get("label", "")),
-            hit_path(hit),
+            title(hit_path(hit)),
         )
         for rank, hit in enumerate(hits, offset + 1)
     ]

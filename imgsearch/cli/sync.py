@@ -32,6 +32,7 @@ _SHOWN = 10  # deleted paths and failures on the terminal
 @options.sync
 @click.option("--watch", is_flag=True, help="Keep running, and sync after each change.")
 @options.exclude
+@options.frames("1")
 @options.report
 @options.as_json
 def sync(
@@ -43,6 +44,7 @@ def sync(
     yes: bool,  # noqa: FBT001
     watch: bool,  # noqa: FBT001
     exclude: tuple[str, ...],
+    frames: str,
     ocr: bool,  # noqa: FBT001
     **config: Any,
 ) -> None:
@@ -70,6 +72,7 @@ def sync(
                 hidden=as_json or quiet,
                 ask=ask,
                 exclude=exclude,
+                frames=frames,
                 ocr=ocr,
                 writers=report_writers(stack, report),
             )
@@ -95,6 +98,7 @@ def run(
     exclude: tuple[str, ...],
     writers: Mapping[str, Callable[[Any], None] | None],
     ocr: bool = False,
+    frames: str = "1",
     ask: bool = True,
 ) -> SyncReport:
     """Sync the folders. On a terminal, with `ask`, a refused sync can be confirmed.
@@ -117,6 +121,7 @@ def run(
                 on_progress=update,
                 exclude=exclude,
                 ocr=ocr,
+                frames=frames,
                 **writers,
             )
         return report
@@ -126,7 +131,7 @@ def run(
     except SyncRefused:
         if hidden or not (ask and sys.stdin.isatty()):
             raise
-        plan: SyncReport = library.sync(*folders, dry_run=True, exclude=exclude)
+        plan: SyncReport = library.sync(*folders, dry_run=True, exclude=exclude, frames=frames)
         _print_plan(plan)
         if not click.confirm("Carry out this sync?", err=True):
             raise

@@ -20,6 +20,9 @@ from imgsearch.errors import (
 from imgsearch.fields import typed
 from imgsearch.images import inputs, web_images
 from imgsearch.images.inputs import Input, Reading, has_lists
+from imgsearch.images.sampling import Sampling
+from imgsearch.images.video_references import with_frames
+from imgsearch.images.videos import reads_folders
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.progress_bar import progress_bar
 from imgsearch.settings import Settings
@@ -82,6 +85,7 @@ class Client(ServiceJobs, ServiceVectors):
         fields: Mapping[str, Any] | None = None,
         all_fields: bool = False,
         exclude: Sequence[str] = (),
+        frames: str | float = 1.0,
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -103,6 +107,7 @@ class Client(ServiceJobs, ServiceVectors):
                 nothing was sent, unless an iterator yielded the object.
             EncoderError, BackendError: the service failed; images counted as added are stored.
         """
+        sampling = Sampling.parse(frames)
         reading = Reading(
             path_column,
             label_column=label_column,
@@ -110,6 +115,7 @@ class Client(ServiceJobs, ServiceVectors):
             types=self._field_types() if has_lists(images) else {},
             all_fields=all_fields,
             exclude=exclude,
+            with_videos=reads_folders(sampling),
         )
         total = sum(inputs.count(source, reading) for source in images)
         downloads = web_images.downloads(url_hosts)
@@ -119,7 +125,8 @@ class Client(ServiceJobs, ServiceVectors):
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
             uploader = Uploader(self._connection, self.name, tally, fetch=downloads)
-            uploader.run(web_images.ahead(chain.from_iterable(references), downloads))
+            ahead = web_images.ahead(chain.from_iterable(references), downloads)
+            uploader.run(with_frames(ahead, sampling, tally.ignore))
             return tally.report()
 
     def update(

@@ -64,7 +64,8 @@ class Reading:
 
     `fields` apply to all images; a row's own win. Further columns of list files are read if
     `types` declares their fields, or all with `all_fields`. All columns of tables are read.
-    `exclude` are patterns of files in folders; see `images.exclusions`.
+    `exclude` are patterns of files in folders; see `images.exclusions`. With `with_videos` videos
+    in folders are read.
     """
 
     path_column: str | None = None
@@ -75,6 +76,7 @@ class Reading:
     types: Mapping[str, FieldType] = field(default_factory=dict)
     all_fields: bool = False
     exclude: Sequence[str] = ()
+    with_videos: bool = False
 
     @property
     def columns(self) -> ListColumns:
@@ -181,6 +183,7 @@ def _paths(source: Any, reading: Reading) -> Iterator[Reference]:
         on_ignored=reading.ignored,
         on_note=reading.note,
         exclude=reading.exclude,
+        with_videos=reading.with_videos,
     )
 
 

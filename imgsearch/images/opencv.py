@@ -39,7 +39,7 @@ _decoded = count()
 def load() -> bool:
     """Import `cv2`, for programs that decode with OpenCV from the first image on.
 
-    Returns whether OpenCV decodes from now on: it is installed, and decodes JPEG as Pillow does.
+    Returns whether OpenCV decodes from now on: it is installed, and returns Pillow's pixels.
     """
     if not is_installed("cv2"):
         return False

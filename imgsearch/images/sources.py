@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from imgsearch.errors import ConfigError, SourceError
-from imgsearch.images import HEAD, MAX_PIXELS, globs, image_lists, list_files, sniff
+from imgsearch.images import HEAD, MAX_PIXELS, globs, image_lists, list_files, sniff, videos
 from imgsearch.images.exclusions import IGNORE_FILE, Exclusions
 from imgsearch.images.files import (
     content_id,
@@ -32,6 +32,7 @@ from imgsearch.images.files import (
 )
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.list_files import ANY_COLUMNS
+from imgsearch.images.moments import moment_of
 from imgsearch.images.references import Reference
 from imgsearch.images.splits import is_split
 from imgsearch.images.suffixes import OTHERS, PHOTOS
@@ -50,7 +51,12 @@ MAX_BYTES: Final = 256 * 1024**2
 """Limit for one file in bytes; 50 megapixels of uncompressed 32-bit TIFF take 200 MB."""
 
 _LIST: Final = "a list of images, not an image. Add it, or evaluate it"
-_OTHER_FILES: Final = {**dict.fromkeys(image_lists.SUFFIXES, _LIST), **OTHERS}
+_VIDEO: Final = "a video, not an image. Add it to a library"
+_OTHER_FILES: Final = {
+    **dict.fromkeys(image_lists.SUFFIXES, _LIST),
+    **dict.fromkeys(videos.SUFFIXES, _VIDEO),
+    **OTHERS,
+}
 _log = logging.getLogger(__name__)
 Fetch: TypeAlias = Callable[[str], bytes]
 """A function that returns the bytes at a URL, or raises `SourceError`."""
@@ -78,6 +84,7 @@ def references(
     on_note: _OnText | None = None,
     on_unlisted: _OnText | None = None,
     exclude: Sequence[str] = (),
+    with_videos: bool = False,
 ) -> Iterator[Reference]:
     """Yield the images that `source` names, in a stable order.
 
@@ -89,6 +96,7 @@ def references(
     names the columns of lists. `on_note` is called with a sentence about a list, for example if a
     csv is not UTF-8, and `on_unlisted` with each subfolder that cannot be listed. In folders and
     globs, `exclude` are patterns of files and folders to pass over; see `images.exclusions`.
+    With `with_videos` videos in folders and globs are yielded, too.
 
     Raises:
         ConfigError: a pattern of `exclude` is invalid.
@@ -97,7 +105,7 @@ def references(
             not a path.
     """
     walk = _Walk(
-        _is_candidate,
+        _is_image_or_video if with_videos else _is_candidate,
         on_ignored or _ignore,
         on_note or _ignore,
         columns,
@@ -141,10 +149,12 @@ def read(
 ) -> bytes:
     """Return the content of a file, of an image in memory, or of a URL if `fetch` is given.
 
-    For images in memory see `objects.encoded`.
+    For images in memory see `objects.encoded`. A path such as ``clip.mp4#t=12`` is the frame of a
+    video, which is returned as binary PPM.
 
     Raises:
-        ImageTooLarge: an image in memory has more than `max_pixels` pixels.
+        ImageTooLarge: an image in memory or a frame has more than `max_pixels` pixels.
+        ImageCorrupt, FormatRefused, MissingExtra: a video cannot be decoded.
         SourceError: the file does not exist, is a folder, pipe or device, may not be read, has
             more than `max_bytes`, or has no image signature and the suffix of a table or document;
             or the URL is not allowed, or its download failed.
@@ -157,6 +167,14 @@ def read(
     if not path or image_lists.URL.match(path):
         raise missing(path)
     path = expand(path)
+    return (
+        videos.read_moment(path, max_pixels=max_pixels)
+        if moment_of(path)
+        else _read_file(path, max_bytes)
+    )
+
+
+def _read_file(path: str, max_bytes: int) -> bytes:
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -298,6 +316,10 @@ def _is_candidate(path: str) -> bool:
             return sniff(file.read(HEAD)) is not None
     except OSError:
         return False
+
+
+def _is_image_or_video(path: str) -> bool:
+    return _is_candidate(path) or (videos.is_video(path) and Path(path).is_file())
 
 
 def _ignore(_text: str) -> None:

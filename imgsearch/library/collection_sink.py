@@ -22,6 +22,8 @@ from imgsearch.errors import (
 )
 from imgsearch.fields import typed
 from imgsearch.images import MAX_PIXELS, sources
+from imgsearch.images.moments import FIELDS as VIDEO_FIELDS
+from imgsearch.images.moments import file_of
 from imgsearch.images.references import Reference
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.images.sources import Fetch
@@ -258,15 +260,16 @@ class CollectionSink(Sink[Reference, Candidate]):
     ) -> dict[str, Value]:
         """Return the changed fields of a stored image, given a file with the same content."""
         fields: dict[str, Value] = {}
+        old, new = str(record.fields.get("path", "")), sources.printable(file.path)
+        exists = sources.is_web_url(old) or path.lexists(file_of(old))
+        moves = not exists or file_of(old) == file_of(new)  # a frame may move within its video
         if not repeats:
             fields |= {
                 name: value
                 for name, value in {**facts, **file.fields}.items()
-                if record.fields.get(name) != value
+                if record.fields.get(name) != value and (moves or name not in VIDEO_FIELDS)
             }
-        old, new = str(record.fields.get("path", "")), sources.printable(file.path)
-        exists = sources.is_web_url(old) or path.lexists(old)
-        if new and not repeats and new != old and not exists:
+        if new and not repeats and new != old and moves:
             fields["path"] = new
         label = None if self._own_labels else file.label
         if label is not None and label != record.fields.get("label", ""):

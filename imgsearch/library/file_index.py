@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from imgsearch.backends import Collection, VectorBackend
 from imgsearch.backends.note_log import Head, NoteLog, packed, unpacked
 from imgsearch.images import sources
+from imgsearch.images.moments import VIDEO
 
 SAVED: Final = 500  # files in a part: some 35 kB
 _UNKNOWN: Final = -1  # number of rows while a load runs, and after it was killed
@@ -222,11 +223,16 @@ class FileIndex:
         Files of images that are not stored are forgotten.
         """
         stored: dict[str, tuple[str, str]] = {}
+        frames: dict[str, str] = {}  # of videos, which have an index of their own
         for record in collection.iterate(vectors=False, batch=5_000):
             if "#" not in record.id:
                 fields = record.fields
-                stored[record.id] = str(fields.get("path", "")), str(fields.get("label", ""))
-        self.labels = {content: label for content, (_, label) in stored.items()}
+                path, label = str(fields.get("path", "")), str(fields.get("label", ""))
+                if fields.get(VIDEO) and path.startswith(str(fields[VIDEO])):
+                    frames[record.id] = label
+                else:
+                    stored[record.id] = path, label
+        self.labels = frames | {content: label for content, (_, label) in stored.items()}
         by_name = {sources.printable(path): path for path in self.files}
         kept = {path: file for path, file in self.files.items() if file.content in stored}
         self.further = {}

@@ -55,6 +55,7 @@ class SearchableImages(Closeable):
         fields: Mapping[str, Any] | None = None,
         all_fields: bool = False,
         exclude: Sequence[str] = (),
+        frames: str | float = 1.0,
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -66,7 +67,8 @@ class SearchableImages(Closeable):
         images; a row's own fields win. Columns of list files are read if their field is declared;
         all are with `all_fields`. Known images get their new values. `exclude` are patterns of
         files to pass over in folders and globs, as in ``.gitignore``; `on_ignored` is called with
-        each path that is passed over.
+        each path that is passed over. `frames` are the frames of videos: one in so many seconds,
+        "scenes", both as in "5,scenes", or "none".
 
         Known images are skipped, or get the label that the source has for them, so an interrupted
         call can be repeated. Unreadable files are listed in `Report.failures`; they do not stop the

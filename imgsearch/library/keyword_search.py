@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final
 
 from imgsearch.backends import Collection
-from imgsearch.backends.regions import WHOLE, has_regions
+from imgsearch.backends.regions import WHOLE, grouped, groups_videos, has_regions
 from imgsearch.backends.words import words
 from imgsearch.errors import ConfigError, TextUnknown, TextUnsupported
 from imgsearch.filters import Where, to_filter
@@ -78,6 +78,7 @@ class KeywordSearch:
             except (TextUnsupported, TextUnknown):
                 nearest = []
             hits = fused([nearest, by_words])
+            hits = grouped(hits, by_video=True) if groups_videos(collection, options) else hits
         return encoded, options.ordered(hits[options.offset : wanted])
 
     def _hits(
@@ -85,8 +86,10 @@ class KeywordSearch:
     ) -> list[Hit]:
         if not text:
             return []
-        if (native := self._native(collection, text, options.where, most)) is not None:
-            return native
+        by_video = groups_videos(collection, options)
+        wanted = MAX_K if by_video else most  # a video may have many frames
+        if (native := self._native(collection, text, options.where, wanted)) is not None:
+            return grouped(native, by_video=True)[:most] if by_video else native
         accepts = collection.matcher(options.where)
         ranked = iter(self._current(collection).ranked(text))
         hits: list[Hit] = []
@@ -97,6 +100,7 @@ class KeywordSearch:
                 for id_, score in part.items()
                 if id_ in records and accepts(records[id_].fields)
             ]
+            hits = grouped(hits, by_video=True) if by_video else hits
         return hits[:most]
 
     @staticmethod

@@ -23,7 +23,9 @@ from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs, web_images
 from imgsearch.images.inputs import Input, Reading, field_types
 from imgsearch.images.references import Reference
+from imgsearch.images.sampling import EVERY_SECOND, Sampling
 from imgsearch.images.sources import Fetch
+from imgsearch.images.videos import reads_folders
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_sink import CollectionSink
 from imgsearch.library.hit_finder import StoreSearch
@@ -40,6 +42,7 @@ from imgsearch.library.query_warnings import warn_of_query
 from imgsearch.library.synced import Synced
 from imgsearch.library.tracked_files import TrackedFiles, remove_tracked
 from imgsearch.library.versioned_images import VersionedImages
+from imgsearch.library.video_frames import VideoFrames
 from imgsearch.query import EncodedQuery, Example, Mode, Query, SearchOptions
 from imgsearch.types import Failure, Hit, Record
 
@@ -84,6 +87,7 @@ class Library(Synced, VersionedImages):
         all_fields: bool = False,
         ocr: bool = False,
         exclude: Sequence[str] = (),
+        frames: str | float = 1.0,
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -113,6 +117,10 @@ class Library(Synced, VersionedImages):
         A progress bar is shown in terminals and notebooks, unless `on_progress` is given;
         `progress` turns it on or off.
 
+        Of a video, one frame a second is an image with the fields ``video`` and ``seconds``.
+        `frames` is another interval in seconds, "scenes" for the first frame of each scene, both
+        as in "5,scenes", or "none"; see docs/video.md.
+
         With `ocr` the text in each image is the field ``text``, which searches by words find; see
         docs/words.md. Files of stored images are read again if they were added without `ocr`, or
         without the `exif` of `open`; `Report.notes` has their number.
@@ -123,6 +131,7 @@ class Library(Synced, VersionedImages):
         Raises:
             SourceError: a folder, glob or list does not exist or names no path, or an object is no
                 image; nothing was added, unless an iterator yielded the object.
+            ConfigError: `frames` is invalid.
             FieldInvalid: a field in `fields` has an invalid name, or a value of another type.
             MissingExtra: `ocr` needs the extra `ocr`.
             ConfigError: `pipeline` needs columns that do not exist, or the library has regions.
@@ -130,8 +139,13 @@ class Library(Synced, VersionedImages):
             SchemaMismatch: the collection records no encoder; another program may have filled it.
             BackendError: the store failed; images counted as added are stored.
         """
+        sampling = Sampling.parse(frames)
         reading = Reading(
-            path_column, label_column=label_column, all_fields=all_fields, exclude=exclude
+            path_column,
+            label_column=label_column,
+            all_fields=all_fields,
+            exclude=exclude,
+            with_videos=reads_folders(sampling),
         )
         if all_fields:
             self._handle.declare(field_types(images, reading))
@@ -149,7 +163,9 @@ class Library(Synced, VersionedImages):
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
             ahead = web_images.ahead(chain.from_iterable(references), downloads)
-            return self._load(ahead, tally, ocr=ocr, steps=steps, fetch=downloads)
+            return self._load(
+                ahead, tally, ocr=ocr, steps=steps, fetch=downloads, sampling=sampling
+            )
 
     @override
     def search(
@@ -308,6 +324,7 @@ class Library(Synced, VersionedImages):
         ocr: bool = False,
         steps: "Pipeline | None" = None,
         fetch: Fetch | None = None,
+        sampling: Sampling = EVERY_SECOND,
     ) -> Report:
         steps, is_new = steps or self._steps.get("image"), self._handle.known is None
         if ocr:
@@ -322,7 +339,11 @@ class Library(Synced, VersionedImages):
             files=files,
             texts=self._pipelines.with_texts(None) if ocr else None,
         )
-        Ingest(sink, partial(self.ingest, steps=steps)).run(references)
+        video_frames = VideoFrames(self._handle, sampling, max_pixels=self.max_pixels)
+        Ingest(sink, partial(self.ingest, steps=steps)).run(
+            video_frames.expanded(references, tally)
+        )
+        video_frames.finish()
         if is_new and self._handle.known is not None:
             tally.note(encoders.introduction(self.recipe.model))
         return tally.report()

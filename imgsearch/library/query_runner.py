@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgsearch.backends import Collection
-from imgsearch.backends.regions import has_regions
+from imgsearch.backends.regions import groups_videos, has_regions
 from imgsearch.encoders import Recipe
 from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.library.collection_handle import CollectionHandle
@@ -104,7 +104,8 @@ class QueryRunner:
         collection, recipe = self._handle.required_pair()
         encoded = self._encode_all(queries, collection, recipe)
         thresholds = Thresholds(self._handle.backend, collection)
-        if has_regions(collection) or options.hide_duplicates is not False:
+        parts = has_regions(collection) or groups_videos(collection, options)
+        if parts or options.hide_duplicates is not False:
             finder = HitFinder(collection, thresholds, options)
             return [(query, Hits(options.ordered(finder(query)))) for query in encoded]
         rows: dict[int, Hits] = {}

@@ -18,10 +18,11 @@ from typing import Final
 
 from imgsearch.backends import Collection
 from imgsearch.backends.checks import MAX_TEXT
-from imgsearch.backends.regions import has_regions
+from imgsearch.backends.regions import has_regions, has_videos
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field, Filter, composed
 from imgsearch.images import sources
+from imgsearch.images.moments import VIDEO
 from imgsearch.library.progress import absolute
 
 _FILTERED: Final = 16  # folders in one filter; with more folders all records are read
@@ -86,9 +87,13 @@ def _files(collection: Collection, paths: dict[str, str]) -> dict[str, list[str]
         texts[composed(path)].append(text)
     same: dict[str, list[str]] = defaultdict(list)
     alike: dict[str, list[str]] = defaultdict(list)  # in another Unicode form
-    where = Field("path").isin(sorted(paths.values()))
+    names = sorted(paths.values())
+    where: Filter = Field("path").isin(names)
+    if has_videos(collection):
+        where |= Field(VIDEO).isin(names)
     for record in collection.iterate(where=where, vectors=False):
         path = str(record.fields["path"])
+        path = path if composed(path) in texts else str(record.fields.get(VIDEO, path))
         for text in texts[composed(path)]:
             (same if paths[text] == path else alike)[text].append(record.id)
     return {**alike, **same}

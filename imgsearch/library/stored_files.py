@@ -6,6 +6,7 @@ from typing import Final
 
 from imgsearch.errors import ImgSearchError, SourceError
 from imgsearch.images import sources
+from imgsearch.images.moments import file_of
 from imgsearch.types import Record
 
 _ESCAPED: Final = re.compile(r"\\udc([89a-f][0-9a-f])")  # a byte of a name that is not UTF-8
@@ -33,6 +34,6 @@ def real_path(path: str) -> str:
 def file_fault(record: Record) -> ImgSearchError | None:
     """Return the error of a record whose file does not exist, or None."""
     path = str(record.fields.get("path", ""))
-    if path and lexists(real_path(path)):
+    if path and lexists(file_of(real_path(path))):
         return None
     return SourceError(f"{path or record.id}: no such file")

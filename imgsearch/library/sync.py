@@ -10,12 +10,16 @@ from typing import Final, Protocol
 from imgsearch.errors import SourceError, SyncRefused
 from imgsearch.images import sources
 from imgsearch.images.references import Reference
+from imgsearch.images.sampling import NONE, Sampling
+from imgsearch.images.videos import reads_folders
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.file_facts import lacking
 from imgsearch.library.file_index import FileIndex, FileStat
 from imgsearch.library.progress import Progress, Report, SyncReport, Tally, absolute
-from imgsearch.library.sync_plan import Listing, Plan, below, named, reasons
+from imgsearch.library.sync_plan import Listing, Plan, below, named, reasons, removed_paths
 from imgsearch.library.tracked_files import TrackedFiles, drop_paths
+from imgsearch.library.video_frames import VideoFrames
+from imgsearch.library.video_sync import VideoSync
 from imgsearch.types import Failure
 
 _ADVICE: Final = (
@@ -38,7 +42,7 @@ class FolderSync:
     """A sync of folders with one collection. `own_labels`: a user's steps set the labels.
 
     `wanted` are the facts of `FileFacts` that are read, also from unchanged files without them.
-    `on_progress` and `on_failure` are as for `Library.add`.
+    `sampling` are the frames of videos. `on_progress` and `on_failure` are as for `Library.add`.
     """
 
     handle: CollectionHandle
@@ -49,6 +53,7 @@ class FolderSync:
     on_failure: Callable[[Failure], None] | None = None
     on_ignored: Callable[[str], None] | None = None
     exclude: Sequence[str] = ()
+    sampling: Sampling = NONE
     _failed: set[str] = field(default_factory=set)
 
     def run(
@@ -56,19 +61,23 @@ class FolderSync:
     ) -> SyncReport:
         """Sync the folders; see `Library.sync`."""
         started, collection = monotonic(), self.handle.current()
-        listing = list_folders(folders, self.exclude)
+        reads = reads_folders(self.sampling)
+        whole = list_folders(folders, self.exclude, with_videos=reads)
+        frames = VideoFrames(self.handle, self.sampling) if reads else None
+        listing, videos = VideoSync.split(whole, frames)
         self._report_ignored(listing)
         index = self._complete_index(listing)
         before = {path: file.content for path, file in index.files.items()}
         for root in listing.missing:
-            if not below(root, before):
+            if not below(root, [*before, *videos.before]):
                 raise SourceError(f"{sources.printable(root)}: no such folder", path=root)
         known, unread = _known(listing, index)
         removed = removed_paths(listing, before)
         if dry_run:
             after = known | self._read(unread, index)
             plan = Plan.of(before, _ordered(listing, after), removed)
-            return self._report(plan, listing, started, before=before, dry_run=True)
+            report = self._report(plan, listing, started, before=before, dry_run=True)
+            return videos.added_to(report)
         if not confirm:
             plan = Plan.of(before, known, removed)
             paths = {path: path for path in unread}
@@ -76,10 +85,11 @@ class FolderSync:
                 contents = self._read(doubtful, index)
                 plan = Plan.of(before, _ordered(listing, known | contents), removed)
                 known, _ = _known(listing, index)
-            refuse(reasons(listing, before, plan))
+            refuse((*reasons(listing, before, plan), *videos.reasons))
         self._failed.clear()
         files = TrackedFiles(index, self.handle.exif)
-        loaded = self._load(listing, known, files)
+        loaded = self._load(listing, known, files, videos.to_read)
+        VideoFrames(self.handle, self.sampling).remove(videos.removed)
         deleted = self._remove(removed_paths(listing, before), index)
         if collection is not None:
             index.finish(collection)  # without a load, too
@@ -90,7 +100,8 @@ class FolderSync:
             if path in index.files and path not in failed
         }
         plan = Plan.of(before, after, removed)
-        return self._report(plan, listing, started, loaded=loaded, deleted=deleted)
+        report = self._report(plan, listing, started, loaded=loaded, deleted=deleted)
+        return videos.added_to(report, self._failed)
 
     def _complete_index(self, listing: Listing) -> FileIndex:
         collection = self.handle.current()
@@ -107,7 +118,11 @@ class FolderSync:
                 self.on_ignored(path)
 
     def _load(
-        self, listing: Listing, known: Mapping[str, str], files: TrackedFiles
+        self,
+        listing: Listing,
+        known: Mapping[str, str],
+        files: TrackedFiles,
+        videos: Sequence[Reference],
     ) -> Report | None:
         """Add new and changed files, and set changed labels. Returns None without such files."""
         index = files.index
@@ -117,6 +132,7 @@ class FolderSync:
             for path, label in listing.labels.items()
             if path not in known or known[path] in stale
         ]
+        chosen += videos
         if not chosen:
             return None
         tally = Tally(len(chosen), self.on_progress, self._on_failure)
@@ -220,8 +236,13 @@ def refuse(reasons: tuple[str, ...]) -> None:
         raise SyncRefused(f"nothing was changed: {text}. {_ADVICE}", reasons=reasons)
 
 
-def list_folders(folders: Sequence[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> Listing:
-    """List the images below folders; `exclude` is as for `sources.references`.
+def list_folders(
+    folders: Sequence[str | os.PathLike[str]],
+    exclude: Sequence[str] = (),
+    *,
+    with_videos: bool = False,
+) -> Listing:
+    """List the images below folders; the options are as for `sources.references`.
 
     Raises:
         SourceError: a path is not a folder, or is empty.
@@ -245,7 +266,11 @@ def list_folders(folders: Sequence[str | os.PathLike[str]], exclude: Sequence[st
             raise SourceError(f"{sources.printable(root)}: is not a folder", path=root)
         try:
             walk = sources.references(
-                root, on_ignored=ignored.append, on_unlisted=unlisted.append, exclude=exclude
+                root,
+                on_ignored=ignored.append,
+                on_unlisted=unlisted.append,
+                exclude=exclude,
+                with_videos=with_videos,
             )
         except SourceError:
             unlisted.append(root)
@@ -266,23 +291,6 @@ def _known(listing: Listing, index: FileIndex) -> tuple[dict[str, str], list[str
         else:
             known[path] = content
     return known, unread
-
-
-def removed_paths(listing: Listing, before: Mapping[str, str]) -> list[str]:
-    """Return the stored paths below the folders whose files certainly do not exist."""
-    kept = {path for folder in listing.unlisted for path in below(folder, before)}
-    stored = {path for root in listing.roots for path in below(root, before)}
-    return [path for path in sorted(stored - listing.labels.keys() - kept) if _is_removed(path)]
-
-
-def _is_removed(path: str) -> bool:
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
 
 
 def doubtful_files(

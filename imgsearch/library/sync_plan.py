@@ -3,6 +3,7 @@
 Paths are absolute. A content is the sha256 of a file's bytes, which is also the id of its image.
 """
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import sep
@@ -127,18 +128,24 @@ def _replaced(
 
 
 def reasons(
-    listing: Listing, before: Mapping[str, str], plan: Plan, unread: Iterable[str] = ()
+    listing: Listing,
+    before: Mapping[str, str],
+    plan: Plan,
+    unread: Iterable[str] = (),
+    *,
+    noun: str = "images",
 ) -> tuple[str, ...]:
     """Return why a sync must be confirmed, as sentences. Empty if it needs no confirmation.
 
-    `unread` are stored paths whose files may have other bytes now. They count as replaced.
+    `unread` are stored paths whose files may have other bytes now. They count as replaced. `noun`
+    names what the paths are.
     """
     sentences: list[str] = []
     lost, replaced = plan.lost_paths, [*plan.replaced, *unread]
     for folder in listing.unlisted:
         if number := len(below(folder, before)):
             name = sources.printable(folder)
-            sentences.append(f"{name} cannot be listed, and {number:,} of its images are stored")
+            sentences.append(f"{name} cannot be listed, and {number:,} of its {noun} are stored")
     for root in listing.roots:
         stored = len(below(root, before))
         if not stored or root in listing.unlisted:
@@ -146,20 +153,37 @@ def reasons(
         name, number = sources.printable(root), len(below(root, lost))
         others = len(below(root, replaced))
         if root in listing.missing:
-            sentences.append(f"{name} does not exist, and {stored:,} of its images are stored")
+            sentences.append(f"{name} does not exist, and {stored:,} of its {noun} are stored")
         elif not below(root, listing.labels):
-            sentences.append(f"{name} has no images, and {stored:,} of its images are stored")
+            sentences.append(f"{name} has no {noun}, and {stored:,} of its {noun} are stored")
         elif number + others > max(_FEW, _SHARE * stored):
-            sentences.append(_losses(name, stored, number, others))
+            sentences.append(_losses(name, stored, number, others, noun))
     return tuple(sentences)
 
 
-def _losses(folder: str, stored: int, removed: int, replaced: int) -> str:
+def _losses(folder: str, stored: int, removed: int, replaced: int, noun: str) -> str:
     if removed and replaced:
         both = f"{removed:,} would be removed and {replaced:,} replaced"
-        return f"of {stored:,} images below {folder}, {both}"
+        return f"of {stored:,} {noun} below {folder}, {both}"
     outcome = "removed" if removed else "replaced"
-    return f"{removed or replaced:,} of {stored:,} images below {folder} would be {outcome}"
+    return f"{removed or replaced:,} of {stored:,} {noun} below {folder} would be {outcome}"
+
+
+def removed_paths(listing: Listing, before: Mapping[str, str]) -> list[str]:
+    """Return the stored paths below the folders whose files certainly do not exist."""
+    kept = {path for folder in listing.unlisted for path in below(folder, before)}
+    stored = {path for root in listing.roots for path in below(root, before)}
+    return [path for path in sorted(stored - listing.labels.keys() - kept) if _is_removed(path)]
+
+
+def _is_removed(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def below(folder: str, paths: Iterable[str]) -> list[str]:

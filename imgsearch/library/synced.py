@@ -7,6 +7,7 @@ from os import PathLike
 
 from imgsearch.encoders.text_reader import require_reader
 from imgsearch.images.references import Reference
+from imgsearch.images.sampling import EVERY_SECOND, Sampling
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.file_facts import TEXT
 from imgsearch.library.file_index import FileIndex
@@ -35,6 +36,7 @@ class Synced(ABC):
         files: TrackedFiles | None = None,
         *,
         ocr: bool = False,
+        sampling: Sampling = EVERY_SECOND,
     ) -> Report:
         """Add files that are tracked by `files`. With `ocr` the text in them is read."""
 
@@ -49,6 +51,7 @@ class Synced(ABC):
         confirm: bool = False,
         exclude: Sequence[str] = (),
         ocr: bool = False,
+        frames: str | float = 1.0,
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -62,7 +65,8 @@ class Synced(ABC):
         added without the `ocr` or `exif` that is asked for now. With `dry_run` nothing is changed:
         the report has the counts, and why the sync would have to be confirmed.
         Images of other folders are kept, and so are images of files that are passed over.
-        `exclude`, `ocr`, `progress` and `on_ignored` are as for `add`.
+        A video is one file: if it has changed or is gone, so are all its frames. `exclude`, `ocr`,
+        `frames`, `progress` and `on_ignored` are as for `add`.
 
         Raises:
             MissingExtra: `ocr` needs the extra `ocr`.
@@ -73,12 +77,14 @@ class Synced(ABC):
             EncoderError, SchemaMismatch, BackendError: as for `add`.
         """
         self._handle.require_writable()
+        sampling = Sampling.parse(frames)
         if ocr:
             require_reader()
         with progress_bar(progress, on_progress) as update:
             sync = FolderSync(
                 self._handle,
-                partial(self._load, ocr=ocr),
+                partial(self._load, ocr=ocr, sampling=sampling),
+                sampling=sampling,
                 wanted=frozenset(self._handle.exif) | ({TEXT} if ocr else set()),
                 own_labels=self.sets_labels,
                 on_progress=update,
