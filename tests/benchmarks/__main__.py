@@ -4,7 +4,17 @@ import os
 import platform
 from importlib.metadata import version
 
-from tests.benchmarks import dedup, index, latency, memory, overhead, pipelines, throughput, tuning
+from tests.benchmarks import (
+    dedup,
+    index,
+    latency,
+    memory,
+    overhead,
+    pipelines,
+    throughput,
+    tuning,
+    unchanged,
+)
 
 
 def main():
@@ -19,6 +29,7 @@ def main():
     index.main()
     tuning.main()
     dedup.main()
+    unchanged.main()
 
 
 if __name__ == "__main__":

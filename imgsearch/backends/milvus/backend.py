@@ -1,5 +1,6 @@
 """The Milvus backend: an embedded store (milvus-lite) or a server, through `MilvusClient`."""
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ from imgsearch.errors import (
     IndexRefused,
 )
 from imgsearch.types import Fingerprint, check_name
+
+_log = logging.getLogger(__name__)
 
 
 class Backend(VectorBackend):
@@ -265,6 +268,21 @@ class Backend(VectorBackend):
         self.connection.check_writable()
         if folder := self.connection.folder:
             milvus_folder.free_name(folder, name)
+        if self.connection.has_full_text:
+            try:
+                self._create_columns(client, name, schema, with_words=True)
+            except (MilvusException, IndexRefused) as error:
+                _log.warning(
+                    "%s: collection %r has no full-text search, which the server refused: %s",
+                    self.url, name, text_of(error),
+                )  # fmt: skip
+            else:
+                return
+        self._create_columns(client, name, schema)
+
+    def _create_columns(
+        self, client: MilvusClient, name: str, schema: Schema, *, with_words: bool = False
+    ) -> None:
         text = schema.to_json()
         columns = client.create_schema(enable_dynamic_field=True, description=text)
         columns.add_field("id", DataType.VARCHAR, is_primary=True, max_length=MAX_ID)
@@ -273,7 +291,7 @@ class Backend(VectorBackend):
         for field, kind in schema.fields.items():
             extra = {"max_length": MAX_TEXT} if kind == "str" else {}
             columns.add_field(field, DataType[COLUMNS[kind]], **extra)
-        if self.connection.has_full_text:
+        if with_words:
             full_text.add_columns(columns)
         client.create_collection(
             name,
@@ -283,7 +301,7 @@ class Backend(VectorBackend):
             timeout=self._timeout,
         )
         try:
-            self._build(client, name, schema, with_words=self.connection.has_full_text)
+            self._build(client, name, schema, with_words=with_words)
         except (MilvusException, IndexRefused) as error:
             with suppress(MilvusException):
                 client.drop_collection(name, timeout=self._timeout)

@@ -116,3 +116,13 @@ def test_collection_without_the_columns_is_searched_in_the_process(tmp_path, mon
     with imgsearch.open(str(tmp_path / "a.db")) as library:
         assert library.collection.search_words(["bus"], k=3) is None
         assert len(library.search("jpg", mode="text")) == 2
+
+
+def test_server_that_refuses_the_columns_gets_a_plain_collection(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(Connection, "has_full_text", True)
+    monkeypatch.setattr(full_text, "ANALYZER", {"tokenizer": "unknown"})
+    with imgsearch.open(str(tmp_path / "ü.db"), model="classic") as library:
+        assert library.add(ROWS[:2]).added == 2
+        assert library.collection.search_words(["bus"], k=3) is None
+        assert len(library.search("jpg", mode="text")) == 2
+    assert "'images' has no full-text search, which the server refused" in caplog.text
