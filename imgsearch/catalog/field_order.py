@@ -1,6 +1,6 @@
 """Listings sorted by a field of the user's, which is inside a JSON text in the database.
 
-All rows are read and compared here. Only the entries of one page are in memory.
+All rows are read and compared here. Only the entries up to the page's end are in memory.
 """
 
 import heapq
@@ -32,6 +32,7 @@ def page_by_field(
     *,
     limit: int,
     after: str | None,
+    skip: int,
     where: Filter | None,
     declared: Collection[str],
 ) -> Page:
@@ -59,9 +60,10 @@ def page_by_field(
 
     # keys differ by their ids, so entries are never compared
     select = heapq.nlargest if order.descending else heapq.nsmallest
-    pairs: list[tuple[_Key, Entry]] = select(limit + 1, waiting(), key=lambda pair: pair[0])
+    pairs: list[tuple[_Key, Entry]] = select(skip + limit + 1, waiting(), key=lambda pair: pair[0])
     if total and order.field not in names and order.field not in declared:
         raise unknown_field_error(order.field, names | set(declared))
+    del pairs[:skip]
     cursor = None
     if len(pairs) > limit:
         missing, _, value, id_ = pairs[limit - 1][0]

@@ -23,6 +23,7 @@ from imgsearch.filters import Filter, forms
 from imgsearch.order import Order
 
 MAX_LIMIT: Final = 1000
+MAX_SKIP: Final = 100_000  # entries; cursors lead further, and faster
 _KINDS: Final = {"created": datetime, "name": str, "size": int, "label": str}
 
 
@@ -121,12 +122,25 @@ def check_limit(limit: int) -> None:
         raise ConfigError(f"limit {limit} is out of range. Use 1 to {MAX_LIMIT:,}.")
 
 
+def check_skip(skip: int, after: str | None) -> None:
+    """Check the number of entries to skip.
+
+    Raises:
+        ConfigError: `skip` is not in 0 to 100,000, or there is a cursor, too.
+    """
+    if not 0 <= skip <= MAX_SKIP:
+        raise ConfigError(f"skip {skip} is out of range. Use 0 to {MAX_SKIP:,}, or a cursor.")
+    if skip and after is not None:
+        raise ConfigError("a page begins after a cursor, or after skipped entries, not both.")
+
+
 def page(
     connection: Connection,
     filters: Filters,
     *,
     limit: int,
     after: str | None,
+    skip: int = 0,
     order: Order,
     where: Filter | None = None,
     declared: Collection[str] = (),
@@ -135,7 +149,14 @@ def page(
     whole = sa.select(*COLUMNS).where(*filters.conditions())
     if order.field not in ORDERS:
         return page_by_field(
-            connection, whole, order, limit=limit, after=after, where=where, declared=declared
+            connection,
+            whole,
+            order,
+            limit=limit,
+            after=after,
+            skip=skip,
+            where=where,
+            declared=declared,
         )
     column, id_ = ENTRIES.c[order.field], ENTRIES.c.id
     listing = f"{order.field} {'down' if order.descending else 'up'}"
@@ -149,8 +170,8 @@ def page(
     ordering = [key.desc() if order.descending else key.asc() for key in (column, id_)]
     statement = statement.order_by(*ordering)
     if where is None:
-        statement = statement.limit(limit + 1)
-    entries = list(islice(matching(connection, statement, where), limit + 1))
+        statement, skip = statement.limit(limit + 1).offset(skip), 0
+    entries = list(islice(matching(connection, statement, where), skip, skip + limit + 1))
     cursor = None
     if len(entries) > limit:
         last_entry = entries[limit - 1]

@@ -136,6 +136,9 @@ def list_images(
     after: Annotated[
         str | None, Query(max_length=MAX_CURSOR, description="`next` of a page")
     ] = None,
+    page: Annotated[
+        int, Query(ge=1, le=100_000, description="number of a page; `after` is faster")
+    ] = 1,
     order: Order = "created",
     descending: bool = False,  # noqa: FBT001, FBT002 - query parameters come by name
     state: State | None = None,
@@ -159,16 +162,18 @@ def list_images(
 ) -> responses.Images:
     """List images in pages. Cursors stay valid while images are added or deleted.
 
+    `page` counts from 1, in pages of `limit` images, up to image 100,000; it excludes `after`.
     A filter by `where` reads all images that the other parameters select, as does an order by a
     field. Images without the field are last.
     """
     by = archive.SortOrder(order, descending)
     if order_by is not None:
         by = archive.SortOrder.parse(order_by)
-    page = here.archive.entries(
+    listed = here.archive.entries(
         collection,
         limit=limit,
         after=after,
+        skip=(page - 1) * limit,
         order="name" if by.field == "path" else by.field,  # the place is not shown
         descending=by.descending,
         state=state,
@@ -180,8 +185,8 @@ def list_images(
         created_before=created_before,
         where=filter_of(where),
     )
-    images = [conversion.image(entry) for entry in page.entries]
-    return responses.Images(images=images, total=page.total, next=page.next)
+    images = [conversion.image(entry) for entry in listed.entries]
+    return responses.Images(images=images, total=listed.total, next=listed.next)
 
 
 @router.post("/delete", dependencies=[allowed("write")], openapi_extra=described(requests.Ids))

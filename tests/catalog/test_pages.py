@@ -70,6 +70,35 @@ def test_entries_are_sorted_by_a_field(catalog):
     assert [item.name for item in by_id] == ["10"]
 
 
+@pytest.mark.parametrize("order", ["name", "year"])
+@pytest.mark.parametrize("where", [None, to_filter("size < 7")])
+def test_numbered_pages_are_parts_of_the_listing(catalog, order, where):
+    catalog.begin([entry(n, name=f"{n:02}", size=n, fields={"year": n % 4}) for n in range(9)])
+    options = {"order": order, "where": where, "descending": order == "year"}
+    whole = [item.id for item in catalog.page("photos", limit=1000, **options).entries]
+    assert len(whole) == (9 if where is None else 7)
+    for skip in (0, 2, 4, 6, 8, 10):
+        page = catalog.page("photos", limit=2, skip=skip, **options)
+        assert [item.id for item in page.entries] == whole[skip : skip + 2]
+        assert page.total == len(whole)
+        assert (page.next is None) == (skip + 2 >= len(whole))
+    first = catalog.page("photos", limit=2, skip=2, **options)
+    after = catalog.page("photos", limit=2, after=first.next, **options)
+    assert [item.id for item in after.entries] == whole[4:6]
+
+
+def test_skipped_entries_are_limited_and_exclude_a_cursor(catalog):
+    catalog.begin([entry(n) for n in range(2)])
+    cursor = catalog.page(limit=1).next
+    for skip, after, message in (
+        (-1, None, "out of range"),
+        (100_001, None, "100,000"),
+        (1, cursor, "not both"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            catalog.page(skip=skip, after=after)
+
+
 def test_order_by_an_unknown_field_raises(catalog):
     assert catalog.page(order="year").entries == []
     catalog.begin([entry(1, fields={"year": 2019})])

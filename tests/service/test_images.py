@@ -89,6 +89,24 @@ def test_names_of_the_longest_kind_are_paged(service, empty):
     assert [page["images"][0]["name"] for page in (first, rest)] == names
 
 
+def test_pages_have_numbers(service, empty):
+    names = [image["name"] for image in service.add(*range(5), collection=empty)]
+    params = {"collection": empty, "limit": 2, "order_by": "name"}
+    pages = [
+        service.http.get("/v1/images", params={**params, "page": number}).json()
+        for number in (1, 2, 3, 4)
+    ]
+    listed = [[image["name"] for image in page["images"]] for page in pages]
+    assert listed == [sorted(names)[:2], sorted(names)[2:4], sorted(names)[4:], []]
+    assert {page["total"] for page in pages} == {5}
+    both = {**params, "page": 2, "after": pages[0]["next"]}
+    refused = service.http.get("/v1/images", params=both)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+    assert service.http.get("/v1/images", params={"page": 0}).status_code == 422
+    far = service.http.get("/v1/images", params={"page": 90_000, "limit": 50})
+    assert far.status_code == 422
+
+
 def test_adding_again_succeeds_without_a_new_image(service, empty):
     upload = {"files": {"file": ("a.jpg", jpeg(1))}, "data": {"collection": empty}}
     assert service.http.post("/v1/images", **upload).status_code == 201
