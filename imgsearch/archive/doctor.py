@@ -36,6 +36,18 @@ def examine(
         yield _originals(originals or str(data / "originals"), s3_key, s3_secret, timeout)
 
 
+def key_count(
+    data: Path, *, catalog: str | None, password: str | None, timeout: float = TIMEOUT
+) -> int:
+    """Return the number of API keys in a catalog, 0 if it does not exist.
+
+    Raises:
+        ConfigError, MissingExtra, CatalogError: the catalog cannot be read.
+    """
+    facts = inspect(catalog or str(data / "catalog.db"), password=password, timeout=timeout)
+    return 0 if facts is None else facts.keys
+
+
 def _catalog(url: str, password: str | None, timeout: float) -> Finding:
     what = f"catalog {without_password(url)}"
     try:

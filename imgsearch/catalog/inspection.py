@@ -14,7 +14,7 @@ from imgsearch.catalog.tables import API_KEYS, ENTRIES
 
 @dataclass(frozen=True, slots=True)
 class CatalogFacts:
-    """The contents of a catalog. An outdated one has no counts; opening it migrates it."""
+    """The contents of a catalog. Opening an outdated one migrates it."""
 
     outdated: bool
     images: int = 0
@@ -38,10 +38,11 @@ def inspect(url: str, *, password: str | None, timeout: float) -> CatalogFacts |
 
 
 def _facts(connection: Connection) -> CatalogFacts:
-    if upgrade.needed(connection):
-        return CatalogFacts(outdated=True)
+    known = sa.inspect(connection).get_table_names()
     images, keys = (
         connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+        if table.name in known
+        else 0
         for table in (ENTRIES, API_KEYS)
     )
-    return CatalogFacts(outdated=False, images=images, keys=keys)
+    return CatalogFacts(upgrade.needed(connection), images, keys)

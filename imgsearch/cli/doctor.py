@@ -37,19 +37,18 @@ def doctor(store: tuple[str, ...], data: Path, as_json: bool) -> None:  # noqa: 
     IMGSEARCH_CATALOG and IMGSEARCH_OBJECTS name. Nothing is changed. The exit code is 1 if a check
     fails.
     """
-    findings = list(_findings(store, data))
-    report(findings, as_json=as_json)
-    if any(finding.state == "wrong" for finding in findings):
-        sys.exit(1)
+    report(list(_findings(store, data)), as_json=as_json)
 
 
 def report(findings: "list[Finding]", *, as_json: bool) -> None:
-    """Print findings as a table, or as JSON."""
+    """Print findings as a table, or as JSON. Exits with 1 if one of them is wrong."""
     if as_json:
         show.echo_json([asdict(finding) for finding in findings])
-        return
-    rows = [(_MARKS[one.state], one.what, one.fact, one.advice) for one in findings]
-    show.table(("", "check", "result", "advice"), rows)
+    else:
+        rows = [(_MARKS[one.state], one.what, one.fact, one.advice) for one in findings]
+        show.table(("", "check", "result", "advice"), rows)
+    if any(finding.state == "wrong" for finding in findings):
+        sys.exit(1)
 
 
 def _findings(urls: tuple[str, ...], data: Path) -> "Iterator[Finding]":

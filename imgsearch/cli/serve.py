@@ -1,6 +1,7 @@
 """serve: run the HTTP service and its web page."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -132,12 +133,18 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
 @_seconds(
     "--max-idle-seconds", 5.0, "Time that a connection waits for another request, in seconds."
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Check settings, stores, encoders, keys and the port, and exit without serving.",
+)
 @log_options.log
 def serve(
     host: str,
     port: int,
     data: Path,
     no_auth: bool,  # noqa: FBT001 - click passes flags by name
+    check: bool,  # noqa: FBT001 - as above
     **values: Any,
 ) -> None:
     """Serve a library over HTTP, with a web page.
@@ -149,7 +156,8 @@ def serve(
 
     The API is documented at /docs. Vectors, catalog and originals are stored in the --data folder,
     unless --db, IMGSEARCH_DB, IMGSEARCH_CATALOG or IMGSEARCH_OBJECTS selects another location.
-    Additions and deletions that a crash interrupted are finished before the first request.
+    Additions and deletions that a crash interrupted are finished before the first request. With
+    --check nothing is created or changed, and the exit code is 1 if a check fails.
     """  # noqa: D301  # \b keeps click from wrapping the examples
     if values["url_hosts"] and not values["allow_urls"]:
         raise click.UsageError("--url-host has no effect without --allow-urls")
@@ -159,7 +167,9 @@ def serve(
         raise MissingExtra(
             f"the service needs {error.name}", extra="service", name=error.name
         ) from error
-    from imgsearch.archive import CollectionOptions
+    if check:
+        _check(host, port, data, no_auth, values)
+        return
     from imgsearch.archive.access import Keys
 
     logged = log_options.logging_by(
@@ -174,15 +184,7 @@ def serve(
             values["db"],
             new=True,
             roots=[root.absolute() for root in values["roots"]],
-            creation=CollectionOptions(
-                values["model"],
-                values["weights"],
-                options.parse_options(values["options"]),
-                values["index"],
-                values["metric"],
-                values["fields"],
-                _exif(values["exif"], values["exif_places"]),
-            ),
+            creation=_creation(values),
             max_pixels=values["max_pixels"],
             steps=values["steps"],
             regions=values["regions"],
@@ -190,7 +192,7 @@ def serve(
         ) as archive,
     ):
         keys = Keys(archive.catalog)
-        server.check_open(host, keys, no_auth=no_auth, proxies=values["proxies"])
+        server.check_open(host, keys=len(keys.all()), no_auth=no_auth, proxies=values["proxies"])
         server.warm(archive)
         repaired = server.mend(archive, alone=not settings.secret(archive.url))
         if repaired.anything:
@@ -203,6 +205,49 @@ def serve(
                 port=port,
                 on_start=lambda real: note(_greeting(host, real, data, no_auth)),
             )
+
+
+def _creation(values: dict[str, Any]) -> Any:
+    """Return the settings of new collections."""
+    from imgsearch.archive import CollectionOptions
+
+    return CollectionOptions(
+        values["model"],
+        values["weights"],
+        options.parse_options(values["options"]),
+        values["index"],
+        values["metric"],
+        values["fields"],
+        _exif(values["exif"], values["exif_places"]),
+    )
+
+
+def _check(
+    host: str,
+    port: int,
+    data: Path,
+    no_auth: bool,  # noqa: FBT001 - in the order of `serve`
+    values: dict[str, Any],
+) -> None:
+    """Print what is wrong; exit with 1 if a check fails."""
+    from imgsearch.cli.doctor import report
+    from imgsearch.cli.serve_check import findings
+    from imgsearch.service import server
+
+    settings = Settings.from_environment()
+    results = list(
+        findings(
+            settings,
+            data,
+            host=host,
+            port=port,
+            no_auth=no_auth,
+            values=values,
+            creation=replace(_creation(values), **settings.new_encoder),
+            check_access=lambda: server.check_access(_access(host, server, **values)),
+        )
+    )
+    report(results, as_json=False)
 
 
 def _exif(exif: bool, places: bool) -> tuple[str, ...]:  # noqa: FBT001 - flags of click

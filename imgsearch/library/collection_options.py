@@ -37,6 +37,17 @@ class CollectionOptions:
         weights = self.new_weights if self.weights is None else self.weights
         return replace(self, model=self.new_model, weights=weights)
 
+    def load_encoder(self) -> encoders.Encoder:
+        """Load the encoder of a new collection.
+
+        Raises:
+            ImgSearchError: the encoder cannot be loaded.
+        """
+        new = self.for_new()
+        new.check()
+        model = new.model or encoders.DEFAULT
+        return encoders.load(model, weights=new.weights, options=new.options)
+
     def check(self) -> None:
         """Check the values that can be checked without a store.
 

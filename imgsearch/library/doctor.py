@@ -1,15 +1,17 @@
 """Checks of the installation and of vector stores, each with a finding and advice."""
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Literal
 
+import numpy as np
+
 from imgsearch import backends
 from imgsearch.backends import versions
 from imgsearch.distribution import NAME, VERSION, install_hint, shared_with_namesake
-from imgsearch.encoders import DEFAULT, load
+from imgsearch.encoders import DEFAULT, Encoder, load
 from imgsearch.errors import (
     BackendUnavailable,
     EncoderError,
@@ -60,7 +62,7 @@ def examine(stores: Sequence[Store], *, timeout: float = TIMEOUT) -> Iterator[Fi
     yield _default_encoder()
     yield _torch()
     for store in stores:
-        yield from _store(store, timeout)
+        yield from check_store(store, timeout)
 
 
 def installation() -> Iterator[Finding]:
@@ -136,7 +138,18 @@ def _torch() -> Finding:
     return Finding("timm models", "ok", f"torch and timm can be imported together; {device}")
 
 
-def _store(store: Store, timeout: float) -> Iterator[Finding]:
+def check_encoder(what: str, load: Callable[[], Encoder]) -> Finding:
+    """Load an encoder and embed an image with it."""
+    try:
+        encoder = load()
+        encoder.encode([np.zeros((64, 64, 3), dtype=np.uint8)])
+    except (ImgSearchError, OSError) as error:
+        return Finding(what, "wrong", str(error), "correct --model, --weights or --option")
+    return Finding(what, "ok", f"{encoder.fingerprint.model} runs, {encoder.dim} dimensions")
+
+
+def check_store(store: Store, timeout: float) -> Iterator[Finding]:
+    """Yield a finding for a vector store, and one for each damaged collection in it."""
     what = f"store {store.url}"
     try:
         url = backends.canonical(store.url)

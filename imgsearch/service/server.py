@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Final, cast
@@ -32,11 +32,13 @@ from imgsearch.service.connections import (
 )
 from imgsearch.service.interpreter import answering
 from imgsearch.service.limits import Limits
-from imgsearch.service.origins import LOOPBACK
+from imgsearch.service.origins import LOOPBACK, checked
+from imgsearch.service.proxies import networks
 from imgsearch.service.service import Service
 
 __all__ = [
     "LOOPBACK",
+    "check_access",
     "check_open",
     "forced_exit",
     "is_loopback",
@@ -72,8 +74,8 @@ def is_loopback(host: str) -> bool:
     return all(ipaddress.ip_address(info[4][0]).is_loopback for info in infos)
 
 
-def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str] = ()) -> None:
-    """Check that requests from other machines need a key, and that a key exists.
+def check_open(host: str, *, keys: int, no_auth: bool, proxies: Collection[str] = ()) -> None:
+    """Check that requests from other machines need a key, and that one of the `keys` exists.
 
     Raises:
         ConfigError: `no_auth` is used with a non-loopback `host` or behind a proxy; or no key
@@ -82,7 +84,7 @@ def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str]
     if no_auth and proxies:
         raise ConfigError("--no-auth works on loopback only, and a proxy gives access to others")
     if is_loopback(host):
-        if not no_auth and not keys.all():
+        if not no_auth and not keys:
             raise ConfigError(
                 "no API key exists yet. Create one with `imgsearch keys create NAME`, or give "
                 "--no-auth to admit every user of this machine."
@@ -90,11 +92,22 @@ def check_open(host: str, keys: Keys, *, no_auth: bool, proxies: Collection[str]
         return
     if no_auth:
         raise ConfigError(f"--no-auth works on loopback only, and other machines can reach {host}")
-    if not keys.all():
+    if not keys:
         raise ConfigError(
             f"other machines can reach {host}, and no API key exists yet. Create one with "
             "`imgsearch keys create NAME`."
         )
+
+
+def check_access(access: Mapping[str, Any]) -> None:
+    """Check the arguments of `running` that decide who may send which requests.
+
+    Raises:
+        ConfigError: as for `create_app`.
+    """
+    checked(access["cors"])
+    networks(access["proxies"])
+    fetcher(access["url_hosts"], UrlLimits())
 
 
 def mend(archive: Archive, *, alone: bool) -> Repaired:

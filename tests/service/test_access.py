@@ -227,15 +227,15 @@ def test_public_address_without_keys_is_rejected(tmp_path):
         keys = Keys(catalog)
         for host in ("0.0.0.0", "::"):  # noqa: S104 - what is refused
             with pytest.raises(ConfigError, match="no API key exists yet"):
-                server.check_open(host, keys, no_auth=False)
+                server.check_open(host, keys=len(keys.all()), no_auth=False)
         with pytest.raises(ConfigError, match="no API key exists yet"):
-            server.check_open("127.0.0.1", keys, no_auth=False)
-        server.check_open("127.0.0.1", keys, no_auth=True)
+            server.check_open("127.0.0.1", keys=len(keys.all()), no_auth=False)
+        server.check_open("127.0.0.1", keys=len(keys.all()), no_auth=True)
         keys.create("first", ["admin"])
-        server.check_open("0.0.0.0", keys, no_auth=False)  # noqa: S104 - as above
+        server.check_open("0.0.0.0", keys=len(keys.all()), no_auth=False)  # noqa: S104 - as above
         for host in ("0.0.0.0", "::"):  # noqa: S104 - as above
             with pytest.raises(ConfigError, match="other machines can reach"):
-                server.check_open(host, keys, no_auth=True)
+                server.check_open(host, keys=len(keys.all()), no_auth=True)
         with pytest.raises(ConfigError, match="is not an address"):
             server.is_loopback("no such host")
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from imgsearch.archive import Incoming
 from imgsearch.backends import Schema, connect
 from imgsearch.cli import cli
 from imgsearch.service import Limits, server
@@ -89,6 +90,51 @@ def test_failed_start_prints_the_reason_in_one_line(tmp_path):
         assert result.exit_code == 1, (words, result.output)
         assert why in result.output
         assert result.output.count("\n") == 1, result.output
+
+
+def check(*words):
+    return CliRunner().invoke(cli, ["serve", "--check", *map(str, words)])
+
+
+def states(result):
+    """Return the first column of the table by the second."""
+    rows = [line.split("\t") for line in result.stdout.splitlines()[1:]]
+    return {row[1]: row[0] for row in rows}
+
+
+def test_check_of_a_new_service_creates_nothing(tmp_path):
+    result = check("--data", tmp_path / "größe", "--no-auth", "--model", "classic", "--port", 0)
+    assert result.exit_code == 0, result.output
+    assert states(result)["encoder of new collections"] == "ok"
+    assert states(result)[f"archive {tmp_path / 'größe'}"] == "–"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_names_each_fault_at_once(tmp_path):
+    with server.listening("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        result = check(
+            "--data", tmp_path, "--model", "kein-modell", "--cors", "*", "--port", port,
+        )  # fmt: skip
+    assert result.exit_code == 1
+    wrong = {what for what, state in states(result).items() if state == "WRONG"}
+    assert wrong == {
+        "encoder of new collections", "options of access", "keys", f"port {port} of 127.0.0.1",
+    }  # fmt: skip
+    assert "no API key exists yet" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_of_an_existing_service_loads_its_encoder(tmp_path):
+    with archive(tmp_path, db=str(tmp_path / "vectors.db")) as opened:
+        opened.add([Incoming("a.jpg", data=jpeg(1))])
+    arguments = ("--data", tmp_path, "--no-auth", "--port", 0, "--model", "classic")
+    result = check(*arguments, "--db", tmp_path / "vectors.db")
+    assert result.exit_code == 0, result.output
+    assert states(result)["encoder of the collection images"] == "ok"
+    result = check(*arguments, "--host", "0.0.0.0")  # noqa: S104 - what is refused
+    assert result.exit_code == 1
+    assert states(result)["keys"] == "WRONG"
 
 
 def test_small_responses_are_sent_without_delay():
