@@ -33,8 +33,8 @@ COUNTERS: Final = (
 class Job:
     """A job and its progress, as the number of images that passed each stage.
 
-    `request` contains the parameters as JSON-serializable values, and `result` what the job found
-    out, None if nothing. `error` is "" or the reason why
+    `request` contains the parameters as JSON-serializable values, and `result` the findings of the
+    job, None without any. `error` is "" or the reason why
     the whole job failed. Of the inserted images, `changed` replaced an image of the same file, and
     `renamed` have a new place; `deleted` images were removed by a sync. Times are timezone-aware,
     in UTC, and None before the event.

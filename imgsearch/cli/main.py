@@ -28,6 +28,7 @@ _COMMANDS = {
     "find": "find",
     "info": "library",
     "keys": "keys",
+    "list": "records",
     "migrate": "migrate",
     "mcp": "mcp",
     "models": "models",
@@ -61,7 +62,8 @@ class _Lazy(click.Group):
             return None
         with garbage.paused():
             module = import_module(f"imgsearch.cli.{_COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        function = "list_images" if cmd_name == "list" else cmd_name  # not a builtin's name
+        command: click.Command = getattr(module, function)
         return command
 
     @override

@@ -273,7 +273,7 @@ class ModelsCompared(ResponseBody):
 
 
 class MigrationOutcome(ResponseBody):
-    """What a migration found out: the models, and how they compare, before a switch."""
+    """The result of a migration: both models, and their comparison before a switch."""
 
     model: str = Field("", examples=["resnet50"])
     former_model: str = Field("", examples=["lite"])

@@ -81,7 +81,7 @@ def test_sync_is_shown_before_it_is_carried_out(page, drawn):
     page.until(lambda: "1 known, 1 image deleted." in page.message())
 
 
-def test_folder_is_added_without_what_is_passed_over(page, drawn):
+def test_folder_is_added_without_excluded_files(page, drawn):
     write(drawn / "auswahl", 2, start=970)
     write(drawn / "auswahl/roh", 3, start=980)
     page.tab("Add images")

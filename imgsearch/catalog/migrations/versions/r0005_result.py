@@ -1,4 +1,4 @@
-"""Adds the jobs column `result`: what a job found out, as JSON; null for jobs from before."""
+"""Adds the jobs column `result`: the findings of a job as JSON; null for jobs from before."""
 
 import sqlalchemy as sa
 from alembic import op
