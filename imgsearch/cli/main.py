@@ -27,6 +27,7 @@ _COMMANDS = {
     "fields": "fields",
     "find": "find",
     "info": "library",
+    "jobs": "jobs",
     "keys": "keys",
     "list": "records",
     "migrate": "migrate",

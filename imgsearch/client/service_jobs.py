@@ -14,7 +14,7 @@ from imgsearch.library.progress import Progress, SyncReport
 from imgsearch.library.progress_bar import progress_bar
 from imgsearch.types import Failure
 from imgsearch.wire.requests import JobRequest, MigrationRequest, to_json
-from imgsearch.wire.responses import JobState
+from imgsearch.wire.responses import JobList, JobState
 
 _REFUSED: Final = (
     "{}: nothing was changed: the folder has no images, cannot be listed, or more than 10 and 20 % "
@@ -150,6 +150,16 @@ class ServiceJobs:
         path = f"/v1/collections/{self.name}/migrate"
         started = self._connection.json(JobState, "POST", path, repeat=False, json=body)
         return JobHandle(self._connection, started.id)
+
+    def jobs(self) -> Iterator[JobState]:
+        """Yield the states of the service's jobs, newest first; pages are requested as needed."""
+        params: dict[str, str] = {}
+        while True:
+            page = self._connection.json(JobList, "GET", "/v1/jobs", repeat=True, params=params)
+            yield from page.jobs
+            if page.next is None:
+                return
+            params = {"after": page.next}
 
     def job(self, id_: str) -> JobHandle:
         """Return the job with this id, for example one that was started earlier."""

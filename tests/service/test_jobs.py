@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
 from imgsearch import Client
+from imgsearch.cli import cli
 from imgsearch.errors import SourceError, SyncRefused, UrlRefused
 from tests.pictures import write
 from tests.service.running import jpeg, running
@@ -177,3 +179,62 @@ def test_sync_is_refused_and_confirmed(service, empty):
     client.close()
     wrong = {"folder": str(folder), "confirm": True}
     assert service.http.post("/v1/jobs", json=wrong).status_code == 422
+
+
+def command(service, monkeypatch, scope, *words):
+    """Run `imgsearch jobs` with a key of the scope."""
+    monkeypatch.setenv("IMGSEARCH_API_KEY", service.secrets[scope])
+    return CliRunner().invoke(cli, ["jobs", *words, "--url", service.url])
+
+
+def test_commands_follow_list_and_retry_jobs(service, empty, monkeypatch):
+    folder = service.photos / empty
+    write(folder, 3)
+    (folder / "kaputt.png").write_bytes(b"kein Bild")
+    job = started(service, folder, empty)["id"]
+    done = command(service, monkeypatch, "read", "follow", job, "--json")
+    assert done.exit_code == 0, done.output
+    state = json.loads(done.stdout)
+    assert (state["state"], state["inserted"], state["failed"]) == ("done", 3, 1)
+    shown = json.loads(command(service, monkeypatch, "read", "show", job, "--json").stdout)
+    assert [failure["path"] for failure in shown["failures"]] == ["kaputt.png"]
+    text = command(service, monkeypatch, "read", "show", job)
+    assert "kaputt.png" in text.stderr
+    assert "inserted\t3" in text.stdout
+    assert command(service, monkeypatch, "read", "retry", job).exit_code == 1
+    retried = command(service, monkeypatch, "write", "retry", job, "--follow", "--json")
+    assert json.loads(retried.stdout)["failed"] == 1
+    newest = command(service, monkeypatch, "read", "list", "-n", "2", "--json")
+    assert [one["kind"] for one in json.loads(newest.stdout)] == ["retry", "folder"]
+    assert job in command(service, monkeypatch, "read", "list").stdout
+    assert json.loads(command(service, monkeypatch, "read", "follow", "--json").stdout)["id"] != job
+
+
+def test_commands_report_failed_and_missing_jobs(service, empty, monkeypatch):
+    job = started(service, service.photos, empty, sync=True)["id"]
+    assert command(service, monkeypatch, "write", "cancel", job).exit_code == 0
+    service.finished({"id": job})
+    done = command(service, monkeypatch, "read", "show", "../keys")
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ")
+    assert command(service, monkeypatch, "read", "follow", "fehlt").exit_code == 1
+    leer = service.photos / f"{empty}-leer"
+    write(leer, 1)
+    service.finished(started(service, leer, empty))
+    next(leer.iterdir()).unlink()
+    failed = started(service, leer, empty, sync=True)["id"]
+    done = command(service, monkeypatch, "read", "follow", failed)
+    assert done.exit_code == 1
+    assert "sync_refused" in done.stdout
+
+
+def test_client_lists_jobs_of_all_pages(service, empty):
+    folder = service.photos / empty
+    write(folder, 1)
+    for _ in range(2):
+        job = started(service, folder, empty)
+        service.finished(job)
+    with Client(service.url, service.secrets["read"]) as client:
+        states = list(client.jobs())
+    assert states[0].id == job["id"]
+    assert len({state.id for state in states}) == len(states) >= 2
