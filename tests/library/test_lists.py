@@ -101,5 +101,6 @@ def test_references_keep_their_labels(library, tmp_path):
 def test_listed_path_of_a_missing_file_is_named(library, tmp_path):
     (tmp_path / "l.csv").write_text("path\nC:\\Bilder\\1.jpg\n")
     report = library.add(tmp_path / "l.csv")
-    assert report.failures[0].reason == "C:\\Bilder\\1.jpg: no such file or folder"
+    why = "It has backslashes, as on Windows: here / separates folders"
+    assert report.failures[0].reason == f"C:\\Bilder\\1.jpg: no such file or folder. {why}"
     assert "the first is C:\\Bilder\\1.jpg" in report.notes[0]
