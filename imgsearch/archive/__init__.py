@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from imgsearch import objects
 from imgsearch.archive.access import Keys
+from imgsearch.archive.analysis import Analysis
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.job_run import Fetch, progress_of
 from imgsearch.archive.jobs import Jobs
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Added",
+    "Analysis",
     "Archive",
     "ArchiveSync",
     "CollectionOptions",

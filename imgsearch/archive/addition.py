@@ -6,12 +6,14 @@ Images are embedded before anything is written, so images that cannot be decoded
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import Any, Final
 
 import pyarrow as pa
 from typing_extensions import override
 
+from imgsearch.archive.analysis import Analysis, tagged
 from imgsearch.archive.libraries import WORTH_AN_INDEX
 from imgsearch.archive.outcomes import Added
 from imgsearch.archive.priority import Traffic
@@ -60,8 +62,10 @@ class Addition(Sink[Incoming, Upload]):
         canceled: Callable[[], bool],
         traffic: Traffic | None = None,
         soon: float = inf,
+        analysis: Analysis = Analysis(),  # noqa: B008 - frozen
     ) -> None:
         self.tally = tally
+        self._ocr, self._tagger = analysis.ocr, analysis.tagger(library)
         self._library, self._catalog, self._writer = library, catalog, writer
         self._stored, self._worth_an_index = stored, 1 if index else WORTH_AN_INDEX
         self._canceled, self._traffic, self._soon = canceled, traffic, soon
@@ -78,7 +82,7 @@ class Addition(Sink[Incoming, Upload]):
         """
         Ingest(
             self,
-            self._library.ingest,
+            partial(self._library.ingest, ocr=self._ocr),
             largest=_LARGEST,
             largest_while_busy=_WHILE_BUSY,
             pace=self if self._traffic else None,
@@ -143,7 +147,7 @@ class Addition(Sink[Incoming, Upload]):
     @override
     def to_embed(self, files: Sequence[Upload]) -> Sequence[Upload]:
         contents = {upload.entry.content: upload for upload in reversed(files)}
-        if self._library.runs_own_steps:  # they set the values of each new row
+        if self._library.runs_own_steps or self._ocr:  # they set the values of each new row
             return list(contents.values())
         known = known_contents(self._library, list(contents))
         return [upload for content, upload in contents.items() if content not in known]
@@ -159,6 +163,7 @@ class Addition(Sink[Incoming, Upload]):
             for upload in files
             if upload.entry.content not in faults.keys() | left_out
         ]
+        usable = tagged(usable, embedded, self._tagger)
         written = self._writer.write(usable, embedded)
         failures = {
             upload.id: replace(faults[upload.entry.content], path=upload.path)

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from imgsearch.archive import upload
 from imgsearch.archive.addition import Addition
+from imgsearch.archive.analysis import Analysis
 from imgsearch.archive.contents import ArchiveContents
 from imgsearch.archive.deletion import Deleter
 from imgsearch.archive.libraries import WORTH_AN_INDEX, Libraries
@@ -113,6 +114,7 @@ class Archive(ArchiveContents):
         found: int = 0,
         in_place: bool = False,
         background: bool = False,
+        analysis: Analysis = Analysis(),  # noqa: B008 - frozen
         cancelled: Callable[[], bool] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -123,13 +125,15 @@ class Archive(ArchiveContents):
         not copied. If `background` is True, the addition works a quarter of the time during
         searches, and indexes all its images at the end. Otherwise small additions are searched by
         brute force until 256 images are not indexed. To finish an interrupted addition, call
-        `repair` or add the same images again.
+        `repair` or add the same images again. `analysis` fills fields of new images.
 
         Raises:
+            MissingExtra, ConfigError, TextUnsupported, SchemaMismatch: as for `Analysis`.
             EncoderError: the encoder cannot be built, or is not the collection's encoder.
             BackendError, CatalogError, ObjectStoreError: a store failed.
             LimitExceeded: the collection is new, and the archive has reached its limit.
         """
+        analysis.check()
         with self._libraries.using(collection) as library:
             added = Addition(
                 library,
@@ -141,6 +145,7 @@ class Archive(ArchiveContents):
                 canceled=cancelled or _never,
                 traffic=self.traffic if background else None,
                 soon=WORTH_AN_INDEX if self._libraries.embedded else inf,
+                analysis=analysis,
             ).run(items)
             self._libraries.index_later(collection, added.report)
         return added

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from imgsearch.archive.analysis import Analysis
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.migration import MigrationRequest, migrate
 from imgsearch.archive.sync import ArchiveSync, SyncOptions
@@ -83,6 +84,7 @@ class JobRun:
             found=len(items),
             in_place=bool(self._job.request.get("in_place")),
             background=True,
+            analysis=Analysis.of_request(request),
             cancelled=stopped,
             on_progress=self._on_progress,
             on_failure=self._on_failure,
@@ -113,6 +115,7 @@ class JobRun:
             in_place=bool(request.get("in_place")),
             only=None if only is None else frozenset(only),
             exclude=tuple(request.get("exclude", ())),
+            analysis=Analysis.of_request(request),
         )
         sync = ArchiveSync(self._archive, options, stopped, self._on_progress, self._on_failure)
         report = sync.run(folder)

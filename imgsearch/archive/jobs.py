@@ -11,6 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
+from imgsearch.archive.analysis import Analysis
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.job_run import NO_FETCH, Fetch, JobRun
 from imgsearch.archive.migration import MigrationRequest
@@ -76,13 +77,15 @@ class Jobs:
         dry_run: bool = False,
         confirm: bool = False,
         exclude: Sequence[str] = (),
+        analysis: Analysis = Analysis(),  # noqa: B008 - frozen
     ) -> Job:
         """Start a job that adds a folder, or the images of a list file, inside the archive's roots.
 
         Files with other bytes replace their images. With `sync`, images are also deleted if their
         files no longer exist; a job that must be confirmed fails with SyncRefused. A job with
         `dry_run` counts, and changes nothing. `exclude` is as for `Library.add`. `path_column` and
-        `label_column` name columns of a list; see `ListColumns`.
+        `label_column` name columns of a list; see `ListColumns`. `analysis` fills fields of new
+        images.
 
         Raises:
             ConfigError: `sync` is given for a list, or `dry_run` or `confirm` without `sync`.
@@ -99,11 +102,19 @@ class Jobs:
         flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm}
         request |= {name: flag for name, flag in flags.items() if flag}
         request |= {"exclude": list(exclude)} if exclude else {}
+        analysis.check()
+        request |= analysis.request()
         named = {"path_column": path_column, "label_column": label_column}
         request |= {name: value for name, value in named.items() if value is not None}
         return self._start("folder", collection, request)
 
-    def start_urls(self, urls: Sequence[str], *, collection: str = "images") -> Job:
+    def start_urls(
+        self,
+        urls: Sequence[str],
+        *,
+        collection: str = "images",
+        analysis: Analysis = Analysis(),  # noqa: B008 - frozen
+    ) -> Job:
         """Start a job that adds images by URL.
 
         Raises:
@@ -112,7 +123,8 @@ class Jobs:
         """
         if self._fetch is None:
             raise SourceError(NO_FETCH)
-        return self._start("urls", collection, {"urls": list(urls)})
+        analysis.check()
+        return self._start("urls", collection, {"urls": list(urls), **analysis.request()})
 
     def start_migration(self, collection: str, request: MigrationRequest) -> Job:
         """Start a job that embeds a collection's images with another model; see `migrate`.

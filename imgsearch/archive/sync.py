@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic, time_ns
 
+from imgsearch.archive.analysis import Analysis
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.upload import Incoming, inside
 from imgsearch.catalog import Entry
@@ -28,7 +29,8 @@ class SyncOptions:
 
     With `remove`, images whose files no longer exist are deleted; `dry_run` and `confirm` are as
     for `Library.sync`. With `in_place`, originals are not copied. `only` are the printable paths of
-    the files to add, None for all. `exclude` is as for `Library.add`.
+    the files to add, None for all. `exclude` is as for `Library.add`, `analysis` as for
+    `Archive.add`.
     """
 
     collection: str = "images"
@@ -38,6 +40,7 @@ class SyncOptions:
     in_place: bool = False
     only: frozenset[str] | None = None
     exclude: Sequence[str] = ()
+    analysis: Analysis = field(default_factory=Analysis)
 
 
 @dataclass
@@ -178,6 +181,7 @@ class ArchiveSync:
             found=len(items),
             in_place=self.options.in_place,
             background=True,
+            analysis=self.options.analysis,
             cancelled=self.canceled,
             on_progress=update,
             on_failure=self.on_failure,

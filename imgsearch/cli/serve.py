@@ -78,6 +78,10 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
     help="Folder that jobs may add from, in addition to IMGSEARCH_ROOTS; repeatable.",
 )
 @click.option(
+    "--allow-ocr", is_flag=True, help="Allow requests to read the text in images; needs ocr."
+)
+@click.option("--allow-tags", is_flag=True, help="Allow requests to tag new images with labels.")
+@click.option(
     "--allow-urls",
     is_flag=True,
     help="Allow jobs and searches to fetch images from public addresses.",
@@ -278,6 +282,7 @@ def _access(host: str, server: Any, **values: Any) -> dict[str, Any]:
             idle_seconds=values["max_idle_seconds"],
         ),
         "urls": values["allow_urls"],
+        "allowed": [name for name in ("ocr", "tags") if values[f"allow_{name}"]],
         "url_hosts": values["url_hosts"],
         "hosts": names or None,
         "cors": values["cors"],

@@ -1,5 +1,6 @@
 """The service client, with the methods of a library."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -86,6 +87,9 @@ class Client(ServiceJobs, ServiceVectors):
         all_fields: bool = False,
         exclude: Sequence[str] = (),
         frames: str | float = 1.0,
+        ocr: bool = False,
+        tags: Sequence[str] | None = None,
+        tag_top: int | None = None,
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -100,7 +104,8 @@ class Client(ServiceJobs, ServiceVectors):
         If the service already has an image with the same bytes and name, it is skipped, or gets the
         label that the source has for it; so an interrupted call can be repeated. Unreadable files
         are listed in `report.failures`; they do not stop the load. This machine downloads images by
-        URL; for `url_hosts` and `progress` see `Library.add`.
+        URL; for `url_hosts` and `progress` see `Library.add`. `ocr`, `tags` and `tag_top` are as
+        for `add_folder`.
 
         Raises:
             SourceError: a folder, glob or list file does not exist, or an object is not an image;
@@ -124,7 +129,13 @@ class Client(ServiceJobs, ServiceVectors):
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
-            uploader = Uploader(self._connection, self.name, tally, fetch=downloads)
+            uploader = Uploader(
+                self._connection,
+                self.name,
+                tally,
+                fetch=downloads,
+                form=_analysis(ocr=ocr, tags=tags, top=tag_top),
+            )
             ahead = web_images.ahead(chain.from_iterable(references), downloads)
             uploader.run(with_frames(ahead, sampling, tally.ignore))
             return tally.report()
@@ -236,3 +247,13 @@ class Client(ServiceJobs, ServiceVectors):
 
     def __repr__(self) -> str:
         return f"<Client {self.url} {self.name!r}>"
+
+
+def _analysis(*, ocr: bool, tags: Sequence[str] | None, top: int | None) -> dict[str, str]:
+    """Return the form fields of an upload that ask for text and tags."""
+    form = {"ocr": "true"} if ocr else {}
+    if tags is not None:
+        form["tags"] = json.dumps(list(tags))
+    if top is not None:
+        form["tag_top"] = str(top)
+    return form

@@ -41,6 +41,9 @@ class ServiceJobs:
         dry_run: bool = False,
         confirm: bool = False,
         exclude: Sequence[str] = (),
+        ocr: bool = False,
+        tags: Sequence[str] | None = None,
+        tag_top: int | None = None,
     ) -> JobHandle:
         """Start a job that adds the images of a server-side folder or list, and return the job.
 
@@ -48,15 +51,20 @@ class ServiceJobs:
         copies of the files. `path_column` and `label_column` name columns of a list file. With
         `sync`, images whose files no longer exist are deleted. If that must be confirmed, the job's
         `wait` raises SyncRefused. With `dry_run` the job only counts. `exclude` is as for `add`.
+        With `ocr` the service reads the text in new images, and labels in `tags` that fit a new
+        image are its field ``tags``, at most `tag_top`, if the service allows it.
 
         Raises:
+            AccessDenied: the service does not allow `ocr` or `tags`.
+            MissingExtra: the service's extra `ocr` is not installed.
             ConfigError: `dry_run` or `confirm` is given without `sync`.
             SourceError: the folder does not exist, or is outside the roots.
         """
         columns = {"path_column": path_column, "label_column": label_column}
-        flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm}
+        flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm, "ocr": ocr}
+        labels = {"tags": None if tags is None else list(tags), "tag_top": tag_top}
         return self._job(
-            folder=folder, in_place=in_place, exclude=list(exclude), **columns, **flags
+            folder=folder, in_place=in_place, exclude=list(exclude), **columns, **flags, **labels
         )
 
     def sync(

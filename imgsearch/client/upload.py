@@ -1,8 +1,9 @@
 """Uploads images: reads files, groups them by label, sends them, and counts each outcome."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final
 
 from imgsearch import errors
@@ -53,12 +54,20 @@ class Uploader:
     """Uploads images to one collection.
 
     If files have the same content and name, only the first is sent. A later one is sent only if
-    its label must be set. `fetch` downloads images by URL.
+    its label must be set. `fetch` downloads images by URL. `form` are further
+    fields of each request.
     """
 
     def __init__(
-        self, connection: Connection, collection: str, tally: Tally, *, fetch: Fetch | None = None
+        self,
+        connection: Connection,
+        collection: str,
+        tally: Tally,
+        *,
+        fetch: Fetch | None = None,
+        form: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._form = form
         self._connection, self._collection, self._tally = connection, collection, tally
         self._fetch = fetch
         self._repeats: RepeatedFiles[Candidate] = RepeatedFiles(
@@ -124,7 +133,7 @@ class Uploader:
             "POST",
             "/v1/images",
             repeat=False,
-            data={"collection": self._collection, **form},
+            data={"collection": self._collection, **self._form, **form},
             files=[("file", (name, file.data)) for name, file in parcel.files.items()],
         )
         if response.is_success:

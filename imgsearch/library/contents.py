@@ -25,7 +25,14 @@ from imgsearch.library.progress import absolute
 from imgsearch.library.query_downloads import all_downloaded, downloaded
 from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
-from imgsearch.library.tagging import Tagging, TagRule, checked_labels, counted_values, tag
+from imgsearch.library.tagging import (
+    Tagger,
+    Tagging,
+    TagRule,
+    checked_labels,
+    counted_values,
+    tag,
+)
 from imgsearch.library.thresholds import Thresholds
 from imgsearch.order import Order
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
@@ -202,26 +209,37 @@ class LibraryContents(SearchableImages):
             ConfigError: there are no labels, an option is invalid, or no threshold was measured.
             SchemaMismatch: the field is not a text, or the store cannot add it.
         """
-        names = checked_labels(labels)
         types = declared({field: "list"})
         if (kind := self._handle.fields.get(field, "str")) != "str":
             raise SchemaMismatch(f"field {field!r} is {kind}: tags need a text or a list")
-        thresholds = Thresholds(self._handle.backend, self._handle.required())
-        rule = TagRule.of(min_score, top, lambda: thresholds.min_score(["text"]))
-        vectors = self.embed([Query.text(name) for name in names])
+        tagger = self.tagger(labels, top=top, min_score=min_score)
         if not dry_run:
             self._handle.declare(types)
             self._handle.require_writable()
         return tag(
             self._handle.required(),
-            names,
-            vectors,
-            rule,
+            tagger,
             name=field,
             where=self._condition(where),
             dry_run=dry_run,
             on_progress=on_progress,
         )
+
+    def tagger(
+        self,
+        labels: Iterable[str],
+        *,
+        top: int | None = None,
+        min_score: float | Literal["auto"] | None = None,
+    ) -> Tagger:
+        """Return what chooses labels for vectors of images; the arguments are as for `tag`.
+
+        Raises: as for `tag`.
+        """
+        names = checked_labels(labels)
+        thresholds = Thresholds(self._handle.backend, self._handle.required())
+        rule = TagRule.of(min_score, top, lambda: thresholds.min_score(["text"]))
+        return Tagger(names, self.embed([Query.text(name) for name in names]), rule)
 
     @override
     def facets(self, field: str, *, where: Where | None = None, most: int = 20) -> dict[Value, int]:

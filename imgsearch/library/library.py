@@ -245,16 +245,19 @@ class Library(Synced, VersionedImages):
         )
         return rows
 
-    def ingest(self, chunk: Chunk, *, steps: "Pipeline | None" = None) -> Any:
+    def ingest(self, chunk: Chunk, *, steps: "Pipeline | None" = None, ocr: bool = False) -> Any:
         """Run the insert pipeline over a chunk, and return what the chunk's `write` returns.
 
-        `steps` are steps of a user, by default those of the library.
+        `steps` are steps of a user, by default those of the library. With `ocr` the text in the
+        images is read.
 
         Raises:
             EncoderError: the encoder cannot be built.
             ImgSearchError: an error of the chunk's `write`.
         """
-        return self._pipelines.insert(self.recipe, steps or self._steps.get("image"))(chunk)
+        steps = steps or self._steps.get("image")
+        steps = self._pipelines.with_texts(steps) if ocr else steps
+        return self._pipelines.insert(self.recipe, steps)(chunk)
 
     @property
     def runs_own_steps(self) -> bool:

@@ -73,6 +73,20 @@ class TagRule:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Tagger:
+    """Chooses labels for vectors of images. `vectors` are those of the labels, (labels, d)."""
+
+    labels: Sequence[str]
+    vectors: Matrix
+    rule: TagRule
+
+    def texts(self, matrix: Matrix) -> list[str]:
+        """Return the labels of each vector in (n, d) as one text, best first."""
+        scores = matrix @ self.vectors.T / np.linalg.norm(matrix, axis=1, keepdims=True)
+        return [self.rule.chosen(self.labels, row) for row in scores]
+
+
 def counted_values(values: Iterable[Value | None], most: int | None) -> dict[Value, int]:
     """Return the number of each value, most frequent first. Lists count by their items."""
     counts: Counter[Value] = Counter()
@@ -103,16 +117,14 @@ def checked_labels(labels: Iterable[str]) -> list[str]:
 
 def tag(
     collection: Collection,
-    labels: Sequence[str],
-    vectors: Matrix,
-    rule: TagRule,
+    tagger: Tagger,
     *,
     name: str,
     where: Where | None = None,
     dry_run: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Tagging:
-    """Write the labels of each record, whose `vectors` have shape (labels, d), to a text field.
+    """Write the labels that `tagger` chooses for each record to a text field.
 
     Former values of the field are replaced. With `dry_run` nothing is written. `on_progress` is
     called with the number of records done and the total.
@@ -126,8 +138,7 @@ def tag(
     records = collection.iterate(where=where, batch=_BATCH)
     while batch := list(islice(records, _BATCH)):
         matrix = np.stack([np.asarray(record.vector) for record in batch])
-        scores = matrix @ vectors.T / np.linalg.norm(matrix, axis=1, keepdims=True)
-        tags = [rule.chosen(labels, row) for row in scores]
+        tags = tagger.texts(matrix)
         for text in filter(None, tags):
             counts.update(text.split(SEPARATOR))
         new: list[Record] = [

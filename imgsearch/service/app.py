@@ -34,7 +34,7 @@ from imgsearch.service.origins import Origins, checked
 from imgsearch.service.problems import Incidents
 from imgsearch.service.proxies import Proxies, networks
 from imgsearch.service.scopes import Access
-from imgsearch.service.service import Service
+from imgsearch.service.service import Analyzing, Service
 from imgsearch.service.workers import Turns, Workers
 from imgsearch.wire import requests, responses
 from imgsearch.wire.vectors import EmbedRequest, VectorsRequest
@@ -104,6 +104,7 @@ def create_app(
     keys: Keys | None,
     limits: Limits | None = None,
     fetch: Fetch | None = None,
+    allowed: Collection[Analyzing] = (),
     hosts: Collection[str] | None = None,
     cors: Collection[str] = (),
     proxies: Collection[str] = (),
@@ -111,7 +112,8 @@ def create_app(
     """Return the application that serves `archive`. It closes neither `archive` nor `jobs`.
 
     If `keys` is None, no request needs a key. `fetch` downloads images by URL for queries, None if
-    the service does not; jobs fetch with the function that `jobs` was given. `hosts` are the host
+    the service does not; jobs fetch with the function that `jobs` was given. `allowed` are
+    the analyses of new images that requests may ask for. `hosts` are the host
     names that requests may use, None for any. `cors` are
     the other origins that may use the service, e.g. ``https://photos.example.org``. `proxies` are
     the addresses and networks of trusted proxies: the service uses their X-Forwarded-Proto, -For
@@ -148,6 +150,7 @@ def create_app(
         thumbnails=Workers("thumbnails", threads=limits.embeddings, waiting=limits.waiting * 4),
         metrics=metrics,
         fetch=fetch,
+        allowed=frozenset(allowed),
     )
     for part in (vectors, images, search, comparison, loads, collections, health):
         app.include_router(part.router)

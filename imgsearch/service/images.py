@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.datastructures import UploadFile
 
 from imgsearch import archive
@@ -55,6 +55,15 @@ class _AddForm(BaseModel):
     label: values.Text | None = None
     fields: str = "{}"
     id: values.NewId | None = None
+    ocr: bool = False
+    tags: str | None = None
+    tag_top: int | None = Field(None, ge=1, le=values.MAX_TAGS)
+
+
+class _Tags(BaseModel):
+    """The labels of an upload, a list in JSON."""
+
+    tags: list[values.Text] = Field(min_length=1, max_length=values.MAX_TAGS)
 
 
 _UPLOAD: Final[dict[str, Any]] = {
@@ -85,6 +94,12 @@ _UPLOAD: Final[dict[str, Any]] = {
                             "type": "string",
                             "description": "id of the image, if it is the only one",
                         },
+                        "ocr": {"type": "boolean", "description": requests.OCR},
+                        "tags": {
+                            "type": "string",
+                            "description": f"a JSON list of {requests.TAGS}",
+                        },
+                        "tag_top": {"type": "integer", "description": requests.TAG_TOP},
                     },
                 }
             }
@@ -120,7 +135,15 @@ async def add_images(request: Request, here: Here) -> Response:
             _incoming(here, file, form, own)
             for file, own in zip(received.files, fields, strict=True)
         ]
-        add = partial(here.archive.add, items, collection=form.collection, found=len(items))
+        tags = [] if form.tags is None else validated({"tags": _json(form.tags)}, _Tags).tags
+        analysis = here.analysis(ocr=form.ocr, tags=tags, top=form.tag_top)
+        add = partial(
+            here.archive.add,
+            items,
+            collection=form.collection,
+            found=len(items),
+            analysis=analysis,
+        )
         with here.metrics.stage("add"):
             added = await here.workers.run(add)
     finally:

@@ -40,6 +40,7 @@ def start_job(
 ) -> responses.JobState:
     """Start a job that adds a folder or list inside the service's roots, or images by URL."""
     jobs = here.jobs
+    analysis = here.analysis(ocr=job.ocr, tags=job.tags or (), top=job.tag_top)
     if job.folder is not None:
         started = jobs.start_folder(
             job.folder,
@@ -51,10 +52,11 @@ def start_job(
             dry_run=job.dry_run,
             confirm=job.confirm,
             exclude=job.exclude,
+            analysis=analysis,
         )
     else:
         here.require_urls()
-        started = jobs.start_urls(job.urls or [], collection=job.collection)
+        started = jobs.start_urls(job.urls or [], collection=job.collection, analysis=analysis)
     response.headers["Location"] = f"/v1/jobs/{started.id}"
     return conversion.job_state(started)
 

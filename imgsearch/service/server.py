@@ -34,7 +34,7 @@ from imgsearch.service.interpreter import answering
 from imgsearch.service.limits import Limits
 from imgsearch.service.origins import LOOPBACK, checked
 from imgsearch.service.proxies import networks
-from imgsearch.service.service import Service
+from imgsearch.service.service import Analyzing, Service
 
 __all__ = [
     "LOOPBACK",
@@ -144,6 +144,7 @@ def running(
     keys: Keys | None,
     limits: Limits,
     urls: bool = False,
+    allowed: Collection[Analyzing] = (),
     url_hosts: Collection[str] = (),
     page: bool = True,
     hosts: Collection[str] | None = None,
@@ -168,6 +169,7 @@ def running(
             keys=keys,
             limits=limits,
             fetch=fetch,
+            allowed=allowed,
             hosts=hosts,
             cors=cors,
             proxies=proxies,

@@ -2,19 +2,25 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Request
 
-from imgsearch.archive import Archive, Fetch, Jobs
+from imgsearch.archive import Analysis, Archive, Fetch, Jobs
+from imgsearch.errors import MissingExtra
 from imgsearch.service.limits import Limits
 from imgsearch.service.metrics import Metrics
 from imgsearch.service.problems import HttpProblem
 from imgsearch.service.scopes import Access
 from imgsearch.service.workers import Turns, Workers
 
+Analyzing = Literal["ocr", "tags"]
+_NOT_ALLOWED: Final = {
+    "ocr": "This service does not read text in images. Its operator allows it by --allow-ocr.",
+    "tags": "This service does not tag images. Its operator allows it by --allow-tags.",
+}
 _DOWNLOADS: Final = 4  # at once, for queries, because each waits for another server in a thread
 
 
@@ -24,9 +30,10 @@ class Service:
 
     `workers` run additions, `searches` run searches, and `thumbnails` create thumbnails.
     `embedding` limits the number of concurrent query embeddings. `fetch` downloads images by URL,
-    None if the service does not; `fetching` limits the number of concurrent downloads. `stopping`
-    ends progress streams; `streams` is the number of open ones. `checked` is the time and result of
-    the last health check; `checking` prevents concurrent checks.
+    None if the service does not; `fetching` limits the number of concurrent downloads. `allowed`
+    are the analyses of new images. `stopping` ends progress streams; `streams` is the number of
+    open ones. `checked` is the time and result of the last health check; `checking` prevents
+    concurrent checks.
     """
 
     archive: Archive
@@ -42,6 +49,7 @@ class Service:
     fetching: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(_DOWNLOADS)
     )
+    allowed: frozenset[Analyzing] = frozenset()
     stopping: bool = False
     streams: int = 0
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -56,6 +64,23 @@ class Service:
         if self.fetch is None:
             raise HttpProblem(403, "urls_not_allowed", "This service does not fetch images by URL.")
         return self.fetch
+
+    def analysis(self, *, ocr: bool, tags: Sequence[str], top: int | None) -> Analysis:
+        """Return the analysis of new images that a request wants.
+
+        Raises:
+            HttpProblem: the service does not allow it, or an extra is not installed.
+        """
+        for name, wanted in (("ocr", ocr), ("tags", bool(tags))):
+            if wanted and name not in self.allowed:
+                raise HttpProblem(403, f"{name}_not_allowed", _NOT_ALLOWED[name])
+        analysis = Analysis(ocr, tuple(tags), top)
+        try:
+            analysis.check()
+        except MissingExtra as error:
+            text = f"The service's extra {error.extra!r} is not installed."
+            raise HttpProblem(501, "not_installed", text) from error
+        return analysis
 
     def fetched(self, url: str) -> bytes:
         """Return an image by URL, for a query.

@@ -142,6 +142,8 @@ _OTHERS: Final[Mapping[str, type[errors.ImgSearchError]]] = {
     "request_timeout": errors.BackendUnavailable,
     "route_not_found": errors.ConfigError,
     "stopping": errors.BackendUnavailable,
+    "ocr_not_allowed": errors.AccessDenied,
+    "tags_not_allowed": errors.AccessDenied,
     "urls_not_allowed": errors.AccessDenied,
 }
 """Maps codes without an error class of their own to the class that a client raises."""

@@ -28,6 +28,7 @@ from imgsearch.wire.values import (
     MAX_K,
     MAX_OFFSET,
     MAX_QUERIES,
+    MAX_TAGS,
     MAX_TERMS,
     MAX_URLS,
     CollectionName,
@@ -340,6 +341,11 @@ class FieldsRequest(RequestBody):
 _Pattern = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 
 
+OCR: Final = "read the text in new images into the field text, if the service allows it"
+TAGS: Final = "labels; those that fit a new image are its field tags, if the service allows it"
+TAG_TOP: Final = "the most tags of an image; without it the measured threshold decides"
+
+
 class JobRequest(RequestBody):
     """A job that adds a folder inside the service's roots, or images by URL.
 
@@ -370,6 +376,9 @@ class JobRequest(RequestBody):
     confirm: StrictBool = Field(
         default=False, description="confirm a sync that would be refused with `sync_refused`"
     )
+    ocr: StrictBool = Field(default=False, description=OCR)
+    tags: list[Text] | None = Field(None, min_length=1, max_length=MAX_TAGS, description=TAGS)
+    tag_top: int | None = Field(None, ge=1, le=MAX_TAGS, description=TAG_TOP)
     path_column: _Column = Field(None, description="column of the paths, if `folder` is a list")
     label_column: _Column = Field(None, description="column of the labels, if `folder` is a list")
 

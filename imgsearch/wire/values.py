@@ -17,6 +17,7 @@ MAX_K = 1_000
 MAX_OFFSET = 10_000  # Milvus limits k + offset to 16,384
 MAX_EFFORT = 16_384
 MAX_EMBED = 64  # items in one request; 64 images take some seconds on two cores
+MAX_TAGS = 100  # labels in one request
 MAX_TERMS, MAX_QUERIES, MAX_FIELDS, MAX_IDS, MAX_URLS = 16, 32, 32, 1_000, 1_000
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
