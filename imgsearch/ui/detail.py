@@ -7,7 +7,7 @@ import gradio as gr
 
 from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
-from imgsearch.ui.gallery import details, full_size, notice
+from imgsearch.ui.gallery import Region, details, full_size, notice
 from imgsearch.ui.messages import describe
 from imgsearch.ui.theme import script
 
@@ -33,11 +33,14 @@ class Detail:
         """The components that `show` and `nothing` update."""
         return [self.current, self.panel, self.facts, self.full]
 
-    def show(self, id_: str, *, score: float | None = None) -> tuple[Any, ...]:
+    def show(
+        self, id_: str, *, score: float | None = None, region: Region | None = None
+    ) -> tuple[Any, ...]:
         """Return the values of `outputs` that show an image."""
         try:
             entry = self._archive.entry(id_)
-            return entry.id, gr.update(visible=True), details(self._archive, entry, score=score), ""
+            content = details(self._archive, entry, score=score, region=region)
+            return entry.id, gr.update(visible=True), content, ""
         except ImgSearchError as error:
             return "", gr.update(visible=True), notice(describe(error), kind="error"), ""
 

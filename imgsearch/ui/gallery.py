@@ -22,13 +22,24 @@ _TEMPLATE: Final = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """The part of an image that a search found: its box in pixels, the object, the image's size."""
+
+    box: Sequence[int]
+    object: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tile:
-    """An image in a gallery; hits have a score."""
+    """An image in a gallery; hits have a score, and a region if one was nearest."""
 
     id: str
     name: str
     note: str = ""
     score: float | None = None
+    region: Region | None = None
 
 
 def text(words: object) -> str:
@@ -50,12 +61,14 @@ def gallery(archive: Archive, tiles: Sequence[Tile], *, name: str) -> str:
     return f'<ol class="tiles" aria-label="{text(name)}">{items}</ol>'
 
 
-def details(archive: Archive, entry: Entry, *, score: float | None = None) -> str:
+def details(
+    archive: Archive, entry: Entry, *, score: float | None = None, region: Region | None = None
+) -> str:
     """Return a large picture of an image, with its metadata."""
-    picture = _picture(archive, entry.id, DETAIL, entry.name)
+    picture = _picture(archive, entry.id, DETAIL, entry.name) + _frame(region)
     rows = "".join(
         f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
-        for name, value in _facts(entry, score).items()
+        for name, value in _facts(entry, score, region).items()
     )
     return (
         f'<figure class="detail"><button type="button" data-full="{text(entry.id)}" '
@@ -128,13 +141,25 @@ def _edge(edge: tuple[str, int]) -> str:
 
 
 def _tile(archive: Archive, tile: Tile) -> str:
-    picture = _picture(archive, tile.id, TILE, tile.name)
+    picture = _picture(archive, tile.id, TILE, tile.name) + _frame(tile.region)
     score = "" if tile.score is None else f"<b>{tile.score:.3f}</b> "
     note = f"<small>{text(tile.note)}</small>" if tile.note else ""
     return (
         f'<li><button type="button" data-id="{text(tile.id)}" aria-pressed="false" '
         f'title="{text(tile.name)}">{picture}<span>{score}{text(tile.name)}</span>{note}'
         "</button></li>"
+    )
+
+
+def _frame(region: Region | None) -> str:
+    """Return a frame that lies over a picture of the whole image, or "" without a region."""
+    if region is None or not (region.width and region.height):
+        return ""
+    left, top, right, bottom = region.box
+    return (
+        f'<svg class="frame" viewBox="0 0 {region.width} {region.height}" aria-hidden="true">'
+        f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}" '
+        'vector-effect="non-scaling-stroke"/></svg>'
     )
 
 
@@ -150,10 +175,11 @@ def _url(data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _facts(entry: Entry, score: float | None) -> Mapping[str, str]:
+def _facts(entry: Entry, score: float | None, region: Region | None) -> Mapping[str, str]:
     size = f"{entry.width} x {entry.height} pixels" if entry.width else ""
     facts = {
         "Score": "" if score is None else f"{score:.4f}",
+        "Object": region.object if region else "",
         "Label": entry.label,
         **{name: str(value) for name, value in entry.fields.items()},
         "Size": f"{size}, {entry.size:,} bytes".lstrip(", "),

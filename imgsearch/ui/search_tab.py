@@ -13,7 +13,7 @@ from imgsearch.query import Mode
 from imgsearch.text import counted
 from imgsearch.ui.detail import PRIVATE, Detail
 from imgsearch.ui.facets import FacetChooser
-from imgsearch.ui.gallery import Tile, cropper, gallery, notice, original
+from imgsearch.ui.gallery import Region, Tile, cropper, gallery, notice, original
 from imgsearch.ui.messages import describe
 from imgsearch.ui.query import SearchRequest, find, text_warnings
 from imgsearch.ui.theme import script
@@ -189,7 +189,7 @@ class SearchTab:
         if not hits and search.narrowed:
             outcome = _NARROWED
         tiles = gallery(self._archive, [_tile(hit) for hit in hits], name="Hits")
-        scores = {hit.entry.id: hit.hit.score for hit in hits}
+        scores = {hit.entry.id: (hit.hit.score, _region(hit)) for hit in hits}
         return warning + notice(outcome), tiles, scores, *Detail.nothing()
 
     def _title(self, search: SearchRequest) -> str:
@@ -200,14 +200,18 @@ class SearchTab:
         return " and ".join(filter(None, (picture, words)))
 
     def _select(
-        self, scores: Mapping[str, float], event: gr.EventData, request: gr.Request
+        self,
+        scores: Mapping[str, tuple[float, Region | None]],
+        event: gr.EventData,
+        request: gr.Request,
     ) -> tuple[Any, ...]:
         try:
             self._require(request, "read")
         except ImgSearchError as error:
             return "", gr.update(visible=True), notice(describe(error), kind="error"), ""
         id_ = str(event._data.get("id", ""))
-        return self.detail.show(id_, score=scores.get(id_))
+        score, region = scores.get(id_, (None, None))
+        return self.detail.show(id_, score=score, region=region)
 
     def _cut_picture(self, file: str) -> tuple[str, str]:
         try:
@@ -268,4 +272,11 @@ def _file(payload: Any) -> str | None:
 def _tile(hit: Found) -> Tile:
     others = hit.references - 1
     note = f"and {others} equal" if others else hit.entry.label
-    return Tile(hit.entry.id, hit.entry.name, note, hit.hit.score)
+    return Tile(hit.entry.id, hit.entry.name, note, hit.hit.score, _region(hit))
+
+
+def _region(hit: Found) -> Region | None:
+    if hit.box is None:
+        return None
+    object_ = str(hit.hit.fields.get("object", ""))
+    return Region(hit.box, object_, hit.entry.width, hit.entry.height)
