@@ -73,13 +73,14 @@ class Page:
         quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
         header = [self.collection, self.facts, self.migration, self.timer]
         header += [self.search_tab.label, self.browse_tab.label]
-        if self.add_tab is not None:
-            header.append(self.add_tab.into)
         update: dict[str, Any] = {"inputs": self.collection, "outputs": header, **quick}
+        # not after additions, nor by the timer: a visitor may be writing in that field
+        into = [] if self.add_tab is None else [self.add_tab.into]
+        choose: dict[str, Any] = {**update, "outputs": [*header, *into], "fn": self._choose}
         first_page: dict[str, Any] = {"fn": self.browse_tab.first, **self.browse_tab.turning}
-        self.blocks.load(self._header, **update)
+        self.blocks.load(**choose)
         self.timer.tick(self._header, **update)
-        self.collection.input(self._header, **update).then(**first_page)
+        self.collection.input(**choose).then(**first_page)
         browse.select(**first_page)
         for event in self.add_tab.events if self.add_tab is not None else ():
             event.then(self._header, **update)
@@ -104,6 +105,11 @@ class Page:
         if self._check is not None:
             self._check(key_of(request), scope)
 
+    def _choose(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
+        """Return the header of the chosen collection, to which images are added, too."""
+        into = [chosen] if self.add_tab is not None else []
+        return *self._header(chosen, request), *into
+
     def _header(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
         try:
             self._require(request, "read")
@@ -118,9 +124,8 @@ class Page:
         labels = [label for label in labels if label]
         choices = sorted({*states, self._first, chosen})
         fields = [self.search_tab.labels(labels), self.browse_tab.labels(labels)]
-        into = [chosen] if self.add_tab is not None else []
         migration = notice(line), gr.update(active=running)
-        return gr.update(choices=choices, value=chosen), facts, *migration, *fields, *into
+        return gr.update(choices=choices, value=chosen), facts, *migration, *fields
 
 
 def _facts(state: Any) -> str:
