@@ -71,7 +71,7 @@ _BRITISH: Final = (
     r"\w*(?:colour|behaviour|favour|honour|neighbour|humour|labour)\w*",
     r"catalogue\w*|centre[ds]?|grey(?:s|er|scale|ish)?|licence[ds]?|analogue|programmes?|fibres?",
     r"(?:un)?(?:label|cancel|model|travel|signal|level|fuel|dial|tunnel|channel|total)l(?:ed|ing)",
-    r"analyse[ds]?|\w*metres?|litres?|theatres?|defence|offence|sceptic\w*|whilst|learnt|spelt",
+    r"analysed?|\w*metres?|litres?|theatres?|defence|offence|sceptic\w*|whilst|learnt|spelt",
     r"artefacts?|fulfil|enrol|cheques?|moulds?|tyres?|judgements?|practis\w+",
 )
 

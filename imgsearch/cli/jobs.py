@@ -108,9 +108,10 @@ def retry(
 @click.argument("job", required=False)
 @_service
 def follow(job: str | None, url: str, as_json: bool) -> None:  # noqa: FBT001 - click's flag
-    """Wait until a job has ended, with a progress bar; by default for the newest job.
+    """Wait until a job has ended; the newest one by default.
 
-    The exit code is 1 if the job failed. Ctrl-C stops waiting, not the job.
+    A bar shows its progress. The exit code is 1 if the job failed. Ctrl-C stops waiting, not the
+    job.
     """
     with _client(url) as client:
         if job is None:

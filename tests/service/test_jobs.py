@@ -196,8 +196,8 @@ def test_commands_follow_list_and_retry_jobs(service, empty, monkeypatch):
     assert done.exit_code == 0, done.output
     state = json.loads(done.stdout)
     assert (state["state"], state["inserted"], state["failed"]) == ("done", 3, 1)
-    shown = json.loads(command(service, monkeypatch, "read", "show", job, "--json").stdout)
-    assert [failure["path"] for failure in shown["failures"]] == ["kaputt.png"]
+    details = json.loads(command(service, monkeypatch, "read", "show", job, "--json").stdout)
+    assert [failure["path"] for failure in details["failures"]] == ["kaputt.png"]
     text = command(service, monkeypatch, "read", "show", job)
     assert "kaputt.png" in text.stderr
     assert "inserted\t3" in text.stdout
