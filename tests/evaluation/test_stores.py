@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock  # torch requires it
 
 import imgsearch
 from imgsearch.backends import Schema
@@ -19,18 +20,25 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def subset(mobilenet):
-    """Return the gallery's records, the queries' vectors and the queries' labels."""
+def subset(request, features_folder):
+    """Return the gallery's records, the queries' vectors and the queries' labels.
+
+    The images are embedded once in a run, because the stores are tested in two workers.
+    """
     dataset = load_dataset(SHARED / "data/imagenet-subset")
-    embed = imgsearch.embed_pipeline(**mobilenet.config())
-    items = [*dataset.gallery, *dataset.queries]
-    vectors = [row["vector"] for row in embed([str(item.path) for item in items])]
+    kept = features_folder / "subset.npy"
+    with FileLock(features_folder / "subset.lock"):
+        if not kept.exists():
+            recipe = request.getfixturevalue("mobilenet")
+            items = [str(item.path) for item in (*dataset.gallery, *dataset.queries)]
+            embed = imgsearch.embed_pipeline(**recipe.config())
+            np.save(kept, np.stack([row["vector"] for row in embed(items)]))
+        vectors = np.load(kept)
     gallery = [
         Record(f"{place:04d}", vector, {"label": item.label})
         for place, (item, vector) in enumerate(zip(dataset.gallery, vectors, strict=False))
     ]
-    queries = np.stack(vectors[len(gallery) :])
-    return gallery, queries, [item.label for item in dataset.queries]
+    return gallery, vectors[len(gallery) :], [item.label for item in dataset.queries]
 
 
 def exact(gallery, queries):
