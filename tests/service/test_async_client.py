@@ -36,6 +36,7 @@ def test_client_is_awaited(service, empty, photos):
             assert await client.remove(hits[0].id) == 1
             with pytest.raises(ImageNotFound):
                 await client.get(hits[0].id)
+            assert [job async for job in client.jobs()] == []
             await client.aclose()
 
     asyncio.run(use())
