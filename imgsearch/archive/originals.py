@@ -33,7 +33,7 @@ class Originals:
         contents = {upload.entry.content: upload for upload in uploads if upload.entry.stored}
 
         def write(upload: Upload) -> None:
-            store.put(upload.entry.content, upload.data, _media_type(upload.entry))
+            store.put(upload.entry.content, upload.data, media_type(upload.entry.format))
 
         with ThreadPoolExecutor(_PUTS, "imgsearch-originals") as pool:
             list(pool.map(write, contents.values()))
@@ -57,7 +57,7 @@ class Originals:
 
         Raises: as for `read`.
         """
-        facts = (_media_type(entry), entry.name, entry.size)
+        facts = (media_type(entry.format), entry.name, entry.size)
         if not entry.stored or self._store is None:
             return Original(*facts, iter([self.read(entry)]))
         if link and (url := self._store.link(entry.content, _LINK_SECONDS)):
@@ -112,5 +112,6 @@ class Originals:
             self._store.ping()
 
 
-def _media_type(entry: Entry) -> str:
-    return _MEDIA_TYPES.get(entry.format, f"image/{entry.format.lower()}")
+def media_type(format_: str) -> str:
+    """Return the media type of an image format, such as "JPEG"."""
+    return _MEDIA_TYPES.get(format_, f"image/{format_.lower()}")

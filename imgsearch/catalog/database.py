@@ -75,6 +75,14 @@ class Database:
         """
         return self._retry(partial(self._once, work, writes=True))
 
+    def snapshot(self, work: Work[T]) -> T:
+        """Run `work` in a transaction for reading whose statements see the rows of one moment."""
+        if self.embedded:
+            return self.read(work)
+        engine = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        with self.translated(), engine.begin() as connection:
+            return work(connection)
+
     def _retry(self, act: Callable[[], T]) -> T:
         """Call `act` and return its result. Retries after a conflict with another writer."""
         ends = time.monotonic() + self.timeout

@@ -16,6 +16,7 @@ from imgsearch.errors import ImgSearchError
 # command → its module in imgsearch.cli, imported when the command is used
 _COMMANDS = {
     "add": "library",
+    "backup": "backup",
     "calibrate": "calibrate",
     "compare": "compare",
     "copy": "copy",
@@ -36,6 +37,7 @@ _COMMANDS = {
     "reduce": "reduce",
     "remove": "library",
     "repair": "repair",
+    "restore": "backup",
     "search": "search",
     "serve": "serve",
     "sync": "sync",

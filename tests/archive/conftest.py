@@ -4,6 +4,7 @@ import pytest
 
 from imgsearch.archive import addition, libraries
 from imgsearch.archive import archive as module
+from tests.service.topologies import team, topology  # noqa: F401 - fixtures
 
 
 @pytest.fixture

@@ -1,0 +1,256 @@
+"""Backups: complete, verified, resumable, and restored to stores of other kinds."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from imgsearch.archive import Incoming, opened
+from imgsearch.archive.access import Keys
+from imgsearch.archive.backup import Stores, backup
+from imgsearch.archive.restore import MARKER, restore
+from imgsearch.cli import cli
+from imgsearch.errors import ConfigError, SourceError
+from tests.archive.place import archive, images, jpeg, state
+
+
+class Stopped(Exception):
+    """Raised in place of a kill."""
+
+
+def places(folder, db=None):
+    return Stores(
+        db or str(folder / "vectors.db"), str(folder / "catalog.db"), str(folder / "originals")
+    )
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "quelle"
+    folder.mkdir()
+    with archive(folder) as filled:
+        filled.add(images(0, 4))
+        filled.add([Incoming("zwei.jpg", data=jpeg(9), fields={})], collection="zweite")
+        Keys(filled.catalog).create("я", ["read"])
+    return folder
+
+
+def facts(folder, db=None):
+    with archive(folder, db=db) as filled:
+        keys = [(key.id, key.digest, key.created) for key in Keys(filled.catalog).all()]
+        entries = sorted(filled.entries().entries, key=lambda entry: entry.id)
+        vectors = {
+            record.id: record.vector.tobytes()
+            for record in filled.library().collection.iterate(vectors=True)
+        }
+        return keys, entries, vectors, state(filled), state(filled, "zweite")
+
+
+def stop_at(number):
+    """Return a callback that raises `Stopped` at this step of 8, checks of files not counted."""
+    calls = []
+
+    def on_progress(stage, *_):
+        if stage != "checking":
+            calls.append(stage)
+        if len(calls) == number:
+            raise Stopped
+
+    return on_progress
+
+
+def test_restored_archive_is_the_same(source, tmp_path):
+    done = backup(places(source), tmp_path / "sicherung")
+    assert (done.images, done.vectors, done.originals, done.missing) == (5, 5, 5, ())
+    target = tmp_path / "ziel"
+    assert restore(tmp_path / "sicherung", target, places(target)).images == 5
+    assert facts(target) == facts(source)
+    assert not (target / MARKER).exists()
+    text = (tmp_path / "sicherung/catalog/entries.jsonl").read_text(encoding="utf-8")
+    assert "bild ü 1.jpg" in text
+
+
+def test_restores_to_another_kind_of_store(source, tmp_path):
+    backup(places(source), tmp_path / "s")
+    target, db = tmp_path / "ziel", "memory://restored"
+    with archive(tmp_path, db=db, catalog=str(tmp_path / "other.db")):  # keeps the store open
+        restore(tmp_path / "s", target, places(target, db))
+        assert facts(target, db)[1:] == facts(source)[1:]
+
+
+@pytest.mark.parametrize("number", [1, 3, 6, 8])  # each stage, and the last step
+def test_interrupted_backup_and_restore_are_resumed(source, tmp_path, number):
+    target = tmp_path / "ziel"
+    with pytest.raises(Stopped):
+        backup(places(source), tmp_path / "s", on_progress=stop_at(number))
+    with pytest.raises(ConfigError, match="incomplete"):
+        restore(tmp_path / "s", target, places(target))
+    backup(places(source), tmp_path / "s")
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            restore(tmp_path / "s", target, places(target), on_progress=stop_at(number))
+    restore(tmp_path / "s", target, places(target))
+    assert facts(target) == facts(source)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from imgsearch.archive.backup import backup
+from imgsearch.archive.restore import restore
+from tests.archive.test_backup import places
+
+def on_progress(stage, done, total):
+    if stage == sys.argv[2] and done == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+folder = Path(sys.argv[1])
+if sys.argv[3] == "backup":
+    backup(places(folder / "quelle"), folder / "s", on_progress=on_progress)
+else:
+    restore(folder / "s", folder / "ziel", places(folder / "ziel"), on_progress=on_progress)
+"""
+
+
+@pytest.mark.process
+def test_killed_backup_and_restore_are_resumed(source, tmp_path):
+    root = Path(__file__).resolve().parents[2]
+    for what, stage in (("backup", "originals"), ("restore", "originals"), ("restore", "vectors")):
+        if what == "restore" and not (tmp_path / "ziel").exists():
+            backup(places(source), tmp_path / "s")
+        command = [sys.executable, "-c", KILLED, str(tmp_path), stage, what]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    restore(tmp_path / "s", tmp_path / "ziel", places(tmp_path / "ziel"))
+    assert facts(tmp_path / "ziel") == facts(source)
+
+
+def test_archive_that_is_not_empty_is_refused(source, tmp_path):
+    backup(places(source), tmp_path / "s")
+    for part in ("catalog.db", "originals", "vectors.db"):
+        target = tmp_path / f"ziel-{part}"
+        with opened(target):
+            pass
+        parts = {"catalog": str(source / "catalog.db")} if part == "catalog.db" else {}
+        if part == "originals":
+            parts = {"originals": str(source / "originals")}
+        if part == "vectors.db":
+            parts = {"db": str(source / "vectors.db")}
+        base = places(target)
+        chosen = Stores(
+            parts.get("db", base.db),
+            parts.get("catalog", base.catalog),
+            parts.get("originals", base.originals),
+        )
+        with pytest.raises(ConfigError, match="empty"):
+            restore(tmp_path / "s", target, chosen)
+        assert not (target / MARKER).exists()
+    with pytest.raises(ConfigError, match="complete backup"):
+        backup(places(source), tmp_path / "s")
+    with pytest.raises(ConfigError, match="other files"):
+        backup(places(source), source)
+
+
+def test_marker_of_another_backup_does_not_admit_this_one(source, tmp_path):
+    target = tmp_path / "ziel"
+    for name in "ab":
+        backup(places(source), tmp_path / name)
+    with pytest.raises(Stopped):
+        restore(tmp_path / "a", target, places(target), on_progress=stop_at(1))
+    with pytest.raises(ConfigError, match="empty"):
+        restore(tmp_path / "b", target, places(target))
+    restore(tmp_path / "a", target, places(target))
+
+
+@pytest.mark.parametrize("pattern", ["catalog/entries.jsonl", "vectors/*.parquet", "originals/*/*"])
+@pytest.mark.parametrize("damage", ["changed", "deleted"])
+def test_damaged_backup_is_refused_before_anything_is_written(source, tmp_path, pattern, damage):
+    backup(places(source), tmp_path / "s")
+    file = next((tmp_path / "s").glob(pattern))
+    if damage == "changed":
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    else:
+        file.unlink()
+    target = tmp_path / "ziel"
+    with pytest.raises(SourceError, match=file.name):
+        restore(tmp_path / "s", target, places(target))
+    assert not target.exists()
+
+
+def test_missing_and_damaged_originals_are_reported(source, tmp_path):
+    first, second = sorted((source / "originals/originals").glob("*/*"))[:2]
+    first.unlink()
+    second.write_bytes(b"anderes")
+    done = backup(places(source), tmp_path / "s")
+    assert set(done.missing) == {first.name, second.name}
+    target = tmp_path / "ziel"
+    assert restore(tmp_path / "s", target, places(target)).originals == 3
+
+
+def test_newer_backup_and_hostile_manifests_are_refused(source, tmp_path):
+    backup(places(source), tmp_path / "s")
+    file, target = tmp_path / "s/manifest.json", tmp_path / "ziel"
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    for change in ({"backup": 2}, {"backup": "x"}, {"complete": False}):
+        file.write_text(json.dumps(manifest | change), encoding="utf-8")
+        with pytest.raises(ConfigError):
+            restore(tmp_path / "s", target, places(target))
+    for text in ("[]", "{", json.dumps({"backup": 1, "complete": True})):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError):
+            restore(tmp_path / "s", target, places(target))
+    file.write_text(json.dumps(manifest | {"files": {}}), encoding="utf-8")
+    with pytest.raises(SourceError):
+        restore(tmp_path / "s", target, places(target))
+    assert not target.exists()
+
+
+def test_commands_use_tar_files(source, tmp_path):
+    def run(*words):
+        return CliRunner().invoke(cli, [*map(str, words)])
+
+    file, target = tmp_path / "größe.tar", tmp_path / "ziel"
+    done = run("backup", "--data", source, "--to", file)
+    assert done.exit_code == 0, done.output
+    assert "5 images, 5 vectors and 5 originals backed up" in done.stderr
+    assert run("backup", "--data", source, "--to", file).exit_code == 1
+    done = run("restore", file, "--data", target, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["images"] == 5
+    assert facts(target) == facts(source)
+    assert {path.name for path in tmp_path.iterdir()} == {"quelle", "größe.tar", "ziel"}
+    assert run("backup", "--data", tmp_path / "fehlt", "--to", tmp_path / "x").exit_code == 1
+    (tmp_path / "kein.tar").write_bytes(b"kein tar")
+    assert run("restore", tmp_path / "kein.tar", "--data", tmp_path / "neu").exit_code == 1
+
+
+def test_backups_move_between_one_folder_and_a_teams_servers(source, tmp_path, topology):
+    """Restores a folder's archive to each topology, backs that up, and restores to a folder."""
+    there = Stores(
+        topology.db,
+        topology.catalog,
+        topology.objects,
+        topology.token,
+        topology.password,
+        topology.key,
+        topology.secret,
+    )
+    backup(places(source), tmp_path / "s")
+    with pytest.raises(Stopped):
+        restore(tmp_path / "s", tmp_path / "mitte", there, on_progress=stop_at(7))
+    restore(tmp_path / "s", tmp_path / "mitte", there)
+    backup(there, tmp_path / "zurück")
+    target = tmp_path / "ziel"
+    restore(tmp_path / "zurück", target, places(target))
+    assert facts(target)[:2] == facts(source)[:2]
+    vectors, expected = facts(target)[2], facts(source)[2]
+    assert vectors.keys() == expected.keys()
+    for id_, vector in vectors.items():
+        numbers = (np.frombuffer(one, np.float32) for one in (vector, expected[id_]))
+        np.testing.assert_allclose(*numbers, atol=2e-5)
+    assert facts(target)[3:] == facts(source)[3:]
