@@ -26,6 +26,10 @@ def matching(
                 yield entry
 
 
+OWN: Final = ("label", "name", "size", "width", "height", "format", "source", "created", "path")
+"""The values of an entry beside the user's fields."""
+
+
 def values_of(entry: Entry) -> dict[str, Value]:
     """Return the values that filters compare: the user's fields, and the values of the entry."""
     names = ("label", "name", "size", "width", "height", "format", "source")

@@ -6,20 +6,23 @@ All rows are read and compared here. Only the entries up to the page's end are i
 import heapq
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from imgsearch.catalog.cursor import DAMAGED, decode, encode
-from imgsearch.catalog.entry import Entry, Page
-from imgsearch.catalog.entry_filter import matching, values_of
+from imgsearch.catalog.entries import find
+from imgsearch.catalog.entry import Page
+from imgsearch.catalog.entry_filter import OWN, matching, values_of
+from imgsearch.catalog.tables import ENTRIES
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Filter
 from imgsearch.order import Order, unknown_field_error
 from imgsearch.types import Value
 
+_ROWS: Final = 1_000  # rows read at once
 _LETTERS: Final = 64  # of a text that are compared, because a cursor holds them
 
 _Key = tuple[bool, bool, Any, str]
@@ -50,26 +53,39 @@ def page_by_field(
 
     def waiting() -> Any:
         nonlocal total
-        for entry in matching(connection, statement, where):
-            values = {**values_of(entry), "id": entry.id}
+        for id_, values in _values(connection, statement, order, where):
             names.update(values)
             total += 1
-            key = _key(values.get(order.field), entry.id, order)
+            key = _key(values.get(order.field), id_, order)
             if start is None or (key < start if order.descending else key > start):
-                yield key, entry
+                yield key
 
-    # keys differ by their ids, so entries are never compared
     select = heapq.nlargest if order.descending else heapq.nsmallest
-    pairs: list[tuple[_Key, Entry]] = select(skip + limit + 1, waiting(), key=lambda pair: pair[0])
+    keys: list[_Key] = select(skip + limit + 1, waiting())
     if total and order.field not in names and order.field not in declared:
-        raise unknown_field_error(order.field, names | set(declared))
-    del pairs[:skip]
+        raise unknown_field_error(order.field, names | {*declared, *OWN})
+    del keys[:skip]
     cursor = None
-    if len(pairs) > limit:
-        missing, _, value, id_ = pairs[limit - 1][0]
+    if len(keys) > limit:
+        missing, _, value, id_ = keys[limit - 1]
         last = None if missing != order.descending else value
         cursor = encode(listing, json.dumps(last), id_)
-    return Page([entry for _, entry in pairs[:limit]], total, cursor)
+    ids = [key[-1] for key in keys[:limit]]
+    entries = find(connection, ids)
+    return Page([entries[id_] for id_ in ids if id_ in entries], total, cursor)
+
+
+def _values(
+    connection: Connection, statement: sa.Select[Any], order: Order, where: Filter | None
+) -> Iterator[tuple[str, Mapping[str, Value]]]:
+    """Yield the id and the values of each selected entry; if it is enough, the fields alone."""
+    if where is None and order.field not in (*OWN, "id"):
+        narrow = statement.with_only_columns(ENTRIES.c.id, ENTRIES.c.fields)
+        with connection.execution_options(yield_per=_ROWS).execute(narrow) as rows:
+            yield from ((id_, fields) for id_, fields in rows)
+        return
+    for entry in matching(connection, statement, where):
+        yield entry.id, {**values_of(entry), "id": entry.id}
 
 
 def _key(value: Value | None, id_: str, order: Order) -> _Key:

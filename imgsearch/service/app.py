@@ -113,7 +113,7 @@ def create_app(
 
     If `keys` is None, no request needs a key. `fetch` downloads images by URL for queries, None if
     the service does not; jobs fetch with the function that `jobs` was given. `allowed` are
-    the analyses of new images that requests may ask for. `hosts` are the host
+    the kinds of analysis of new images that requests may ask for. `hosts` are the host
     names that requests may use, None for any. `cors` are
     the other origins that may use the service, e.g. ``https://photos.example.org``. `proxies` are
     the addresses and networks of trusted proxies: the service uses their X-Forwarded-Proto, -For

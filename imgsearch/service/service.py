@@ -31,9 +31,9 @@ class Service:
     `workers` run additions, `searches` run searches, and `thumbnails` create thumbnails.
     `embedding` limits the number of concurrent query embeddings. `fetch` downloads images by URL,
     None if the service does not; `fetching` limits the number of concurrent downloads. `allowed`
-    are the analyses of new images. `stopping` ends progress streams; `streams` is the number of
-    open ones. `checked` is the time and result of the last health check; `checking` prevents
-    concurrent checks.
+    are the kinds of analysis of new images. `stopping` ends progress streams; `streams` is the
+    number of open ones. `checked` is the time and result of the last health check; `checking`
+    prevents concurrent checks.
     """
 
     archive: Archive

@@ -68,7 +68,7 @@ def test_text_in_new_images_is_found(allowing):
         assert (hit.path, "STREET" in hit["text"]) == ("schild.jpg", True)
 
 
-def test_analyses_are_refused_unless_they_are_allowed(service, empty):
+def test_analysis_is_refused_unless_it_is_allowed(service, empty):
     with Client(service.url, service.secrets["write"], collection=empty) as client:
         for wanted, option in (({"ocr": True}, "--allow-ocr"), ({"tags": ["x"]}, "--allow-tags")):
             with pytest.raises(AccessDenied, match=option):
