@@ -34,7 +34,7 @@ def dump(url: str, folder: Path, *, password: str | None, timeout: float) -> dic
 
 
 def load(url: str, folder: Path, *, password: str | None, timeout: float) -> dict[str, int]:
-    """Replace all rows of a catalog by those of `dump`; return their numbers by table.
+    """Replace all rows of a catalog by the dumped ones; return their numbers by table.
 
     Either all rows are replaced, or none.
 

@@ -54,7 +54,7 @@ def restore(source: Path, data: Path, db: str | None, as_json: bool) -> None:  #
     """Fill an empty archive from a BACKUP.
 
     BACKUP is a folder or a tar file of `imgsearch backup`. Each file is checked by its sha256
-    first. The stores may be of other kinds than those of the backup: --db, IMGSEARCH_DB,
+    first. The stores may be of other kinds: --db, IMGSEARCH_DB,
     IMGSEARCH_CATALOG and IMGSEARCH_OBJECTS name them. Stores that are not empty are refused. An
     interrupted restore can be run again.
     """

@@ -231,7 +231,7 @@ def test_commands_use_tar_files(source, tmp_path):
 
 def test_backups_move_between_one_folder_and_a_teams_servers(source, tmp_path, topology):
     """Restores a folder's archive to each topology, backs that up, and restores to a folder."""
-    there = Stores(
+    stores = Stores(
         topology.db,
         topology.catalog,
         topology.objects,
@@ -242,9 +242,9 @@ def test_backups_move_between_one_folder_and_a_teams_servers(source, tmp_path, t
     )
     backup(places(source), tmp_path / "s")
     with pytest.raises(Stopped):
-        restore(tmp_path / "s", tmp_path / "mitte", there, on_progress=stop_at(7))
-    restore(tmp_path / "s", tmp_path / "mitte", there)
-    backup(there, tmp_path / "zurück")
+        restore(tmp_path / "s", tmp_path / "mitte", stores, on_progress=stop_at(7))
+    restore(tmp_path / "s", tmp_path / "mitte", stores)
+    backup(stores, tmp_path / "zurück")
     target = tmp_path / "ziel"
     restore(tmp_path / "zurück", target, places(target))
     assert facts(target)[:2] == facts(source)[:2]
