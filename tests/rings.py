@@ -47,6 +47,7 @@ MODULES: Final = {
         "evaluation/test_fidelity.py",
         "evaluation/test_run.py",
         "evaluation/test_stores.py",
+        "evaluation/test_training.py",
         "evaluation/test_variants.py",
         "images/test_framework_datasets.py",
         "pipelines/test_regions.py",

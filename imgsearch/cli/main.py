@@ -43,6 +43,7 @@ _COMMANDS = {
     "sync": "sync",
     "tag": "tag",
     "threshold": "threshold",
+    "train": "train",
     "tune": "tune",
     "ui": "ui",
 }

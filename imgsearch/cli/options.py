@@ -41,11 +41,6 @@ def encoder(command: F) -> F:
         metavar="NAME",
         help="Encoder: lite (the default), classic, timm:NAME …; see `imgsearch models`.",
     )
-    weights = click.option(
-        "--weights",
-        type=click.Path(path_type=Path),
-        help="Weights file of the model: .safetensors, or .pth with tensors only.",
-    )
     option = click.option(
         "--option",
         "options",
@@ -54,6 +49,15 @@ def encoder(command: F) -> F:
         help="Option of the model, e.g. pad_type=same or mean=0.5,0.5,0.5; repeatable.",
     )
     return model(weights(option(command)))
+
+
+def weights(command: F) -> F:
+    """Add --weights."""
+    return click.option(
+        "--weights",
+        type=click.Path(path_type=Path),
+        help="Weights file of the model: .safetensors, or .pth with tensors only.",
+    )(command)
 
 
 def url_hosts(command: F) -> F:

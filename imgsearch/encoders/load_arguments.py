@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from imgsearch.encoders import registry
 from imgsearch.encoders.recipe import Plan
-from imgsearch.encoders.weights import cache, hub
+from imgsearch.encoders.weights import cache, hub, trained
 from imgsearch.encoders.weights.files import Options, locate, plain_options
 from imgsearch.errors import (
     ConfigError,
@@ -42,6 +42,7 @@ def parse(model: str, weights: str | os.PathLike[str] | None, options: Options |
     """
     if not isinstance(model, str):
         raise ConfigError(f"model must be a name such as 'lite', not {model!r}")
+    model, weights = trained.expand(model, weights)
     plain = plain_options(options)
     reduction = plain.pop("reduction", None)
     plan = make_plan(model)

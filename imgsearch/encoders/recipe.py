@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from imgsearch.encoders import registry
 from imgsearch.encoders.registry import DEFAULT
+from imgsearch.encoders.weights import trained
 from imgsearch.text import load_json
 
 RUNNING: Final = frozenset({"runtime", "precision", "batch_size", "device", "compile"})
@@ -40,14 +41,17 @@ class Recipe:
     def resolved(self) -> Self:
         """Return the recipe with absolute paths and the model's name instead of an alias.
 
-        The recipe works in any folder, and does not change if "best" is another model later.
+        The recipe works in any folder, and does not change if "best" is another model later. A
+        model that is a file of `imgsearch train` becomes the model that the file names, with the
+        file as its weights.
         """
-        file = None if self.weights is None else str(Path(self.weights).expanduser().resolve())
+        model, weights = trained.expand(self.model, self.weights)
+        file = None if weights is None else str(Path(weights).expanduser().resolve())
         plain = dict(self.options or {})
         if "reduction" in plain:
             plain["reduction"] = str(Path(plain["reduction"]).expanduser().resolve())
-        row = registry.find(self.model)
-        return type(self)(row.name if row else self.model, file, plain or None)
+        row = registry.find(model)
+        return type(self)(row.name if row else model, file, plain or None)
 
     def config(self) -> dict[str, Any]:
         """Return the keyword arguments of operators and `imgsearch.encoders.load`."""

@@ -209,3 +209,16 @@ def detector_folder() -> str:
             "transformers, such as RT-DETR."
         )
     return str(settings.detector)
+
+
+def refuse_training() -> NoReturn:
+    """Raise the error for the hub's ``train`` methods.
+
+    Raises:
+        ConfigError: always.
+    """
+    raise ConfigError(
+        "operators are not trained here. `imgsearch train DATASET --model timm:NAME --to FILE` "
+        "trains the last layers of an image model; fine-tune CLIP with open_clip, and pass "
+        "checkpoint_path=FILE."
+    )

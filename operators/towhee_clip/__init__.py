@@ -6,7 +6,7 @@ from typing import Any
 from imgsearch.encoders import load, models
 from imgsearch.errors import ConfigError, TextUnsupported
 from imgsearch.towhee import BatchOperator
-from imgsearch.towhee.patches import check_format, device_name, to_rgb
+from imgsearch.towhee.patches import check_format, device_name, refuse_training, to_rgb
 from imgsearch.types import Vector
 
 
@@ -42,6 +42,14 @@ class TowheeClip(BatchOperator):
             return list(self._encoder.text_features([str(text) for text in inputs]))
         prepared = [self._encoder.prepare(to_rgb(image)) for image in inputs]
         return list(self._encoder.features(prepared))
+
+    def train(self, *_: Any, **__: Any) -> None:
+        """Raise an error that names the command for training.
+
+        Raises:
+            ConfigError: always.
+        """
+        refuse_training()
 
     @staticmethod
     def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name

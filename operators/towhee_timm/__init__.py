@@ -5,7 +5,7 @@ from typing import Any
 
 from imgsearch.encoders import DEFAULT, load, models, timm_names
 from imgsearch.towhee import BatchOperator
-from imgsearch.towhee.patches import check_format, device_name, to_rgb
+from imgsearch.towhee.patches import check_format, device_name, refuse_training, to_rgb
 from imgsearch.types import Vector
 
 
@@ -37,6 +37,14 @@ class TowheeTimm(BatchOperator):
         return list(
             self._encoder.features([self._encoder.prepare(to_rgb(image)) for image in images])
         )
+
+    def train(self, *_: Any, **__: Any) -> None:
+        """Raise an error that names the command for training.
+
+        Raises:
+            ConfigError: always.
+        """
+        refuse_training()
 
     @staticmethod
     def supported_model_names(format: str | None = None) -> list[str]:  # noqa: A002 - Towhee's name

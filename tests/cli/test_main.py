@@ -27,7 +27,8 @@ VERBS = {
     "Add", "Allow", "Cancel", "Check", "Compare", "Confirm", "Copy", "Count", "Create", "Declare",
     "Do", "Download", "Fill", "Find", "Finish", "Fit", "Group", "Index", "Keep", "Leave", "List",
     "Log", "Make", "Measure", "Open", "Print", "Read", "Remove", "Replace", "Revoke", "Search",
-    "Separate", "Serve", "Show", "Start", "Wait", "Write",
+    "Separate", "Serve", "Show", "Start", "Train", "Wait",
+    "Write",
 }  # fmt: skip
 # words that begin a remark; the help of an option with a value names that value, or has a verb
 REMARKS = {
