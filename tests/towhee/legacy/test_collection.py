@@ -24,7 +24,7 @@ def test_list_behaves_like_a_list():
     assert towhee.dc([[1, 2], [3]]).flatten().to_list() == [1, 2, 3]
 
 
-def test_steps_of_a_list_run_at_once_and_those_of_a_stream_when_it_is_read():
+def test_lists_run_their_steps_at_once_and_streams_when_they_are_read():
     calls = []
 
     def step(value):
