@@ -77,6 +77,7 @@ def test_comparisons_are_not_repeated(library, calls, tmp_path):
     assert calls == ["compare_copies"]
 
 
+@pytest.mark.long
 def test_measurement_is_not_repeated_until_images_change(library, calls, tmp_path):
     first = find_duplicates(library, precision=0.5, sample=8)
     assert (first.reused, calls.count("calibrate")) == (False, 1)

@@ -60,6 +60,7 @@ def test_new_images_are_tagged(allowing):
         assert client.count() == 4
 
 
+@pytest.mark.long
 def test_text_in_new_images_is_found(allowing):
     pytest.importorskip("rapidocr")
     with opened(allowing) as client:
