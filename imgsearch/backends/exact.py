@@ -6,18 +6,21 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from imgsearch.backends.schema import Metric, Schema
+from imgsearch.backends.schema import Metric
 from imgsearch.types import Hit, Matrix, Value
 
 BLOCK: Final = 4_096  # rows converted to float64 at once; 64 MB with 2,048 dimensions
 
 
-def hit(schema: Schema, similarity: float, id_: str, fields: Mapping[str, Value]) -> Hit:
+def hit(
+    metric: Metric, similarity: float, id_: str, fields: Mapping[str, Value], *, dim: int = 0
+) -> Hit:
     """Convert a store's similarity to a `Hit`; L2 and Hamming have distances instead.
 
-    Cosines are clamped to [-1, 1] and squared distances to at least 0, because stores round.
+    `dim` is the number of bits, for Hamming alone. Cosines are clamped to [-1, 1] and squared
+    distances to at least 0, because stores round.
     """
-    match schema.metric:
+    match metric:
         case "l2":
             distance = max(similarity, 0.0)
             return Hit(id_, 1 - distance / 2, distance, fields)
@@ -25,7 +28,7 @@ def hit(schema: Schema, similarity: float, id_: str, fields: Mapping[str, Value]
             cosine = min(max(similarity, -1.0), 1.0)
             return Hit(id_, cosine, 1 - cosine, fields)
         case "hamming":
-            return Hit(id_, 1 - 2 * similarity / schema.dim, similarity, fields)
+            return Hit(id_, 1 - 2 * similarity / dim, similarity, fields)
         case _:
             return Hit(id_, similarity, -similarity, fields)
 

@@ -125,7 +125,7 @@ def _nearest(
         scores = similarities(queries, vectors, np.arange(len(records)), schema.metric)
         for row, values in enumerate(scores):
             hits = [
-                hit(schema, float(value), record.id, record.fields)
+                hit(schema.metric, float(value), record.id, record.fields, dim=schema.dim)
                 for record, value in zip(records, values, strict=True)
             ]
             nearest[row] = sorted([*nearest[row], *hits], key=lambda it: -it.score)[:k]

@@ -256,10 +256,11 @@ class MemoryCollection(Collection):
         kept = kept[np.lexsort((kept, ascending[kept]))]  # ties: the older row first
         return [
             hit(
-                self.schema,
+                self.schema.metric,
                 float(scores[at]),
                 self._all.ids[places[at]],
                 dict(self._all.fields[places[at]]),
+                dim=self.schema.dim,
             )
             for at in kept
         ]

@@ -106,7 +106,8 @@ class Layout:
     def hit(self, match: Any) -> Hit:
         """Convert a search result of the driver to a hit."""
         similarity = float(match.distance)
-        return hit(self.schema, similarity, str(match.id), self._fields(match.fields))
+        schema, fields = self.schema, self._fields(match.fields)
+        return hit(schema.metric, similarity, str(match.id), fields, dim=schema.dim)
 
     def text_hit(self, match: Any) -> Hit:
         """Convert a result of a search by words to a hit."""

@@ -186,7 +186,7 @@ class TencentCollection(Collection):
     def _hits(self, where: Filter | None, rows: Sequence[Mapping[str, Any]]) -> list[Hit]:
         records = check_read(where, [self._layout.record(row) for row in rows])
         return [
-            hit(self.schema, float(row["score"]), record.id, record.fields)
+            hit(self.schema.metric, float(row["score"]), record.id, record.fields)
             for row, record in zip(rows, records, strict=True)
         ]
 
