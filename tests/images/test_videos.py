@@ -92,6 +92,17 @@ def test_long_intervals_are_searched(tmp_path):
         assert np.array_equal(frame.pixels, whole[frame.seconds])
 
 
+def test_skipping_frames_changes_no_pixel(tmp_path):
+    """With more than 20 frames between samples, frames that no other needs are not decoded."""
+    path = clip(tmp_path / "b.mp4", seconds=12, options={"bf": "3"})
+    taken = list(frames(str(path), Sampling(3)))
+    assert [frame.seconds for frame in taken] == pytest.approx([0, 3, 6, 9], abs=0.4)
+    whole = {frame.seconds: frame.pixels for frame in frames(str(path), Sampling(0.1))}
+    for seconds, pixels in taken:
+        assert np.array_equal(pixels, whole[seconds])
+        assert np.array_equal(pixels, frame_at(str(path), seconds))
+
+
 def test_rotation_is_applied(tmp_path):
     upright = next(frames(str(clip(tmp_path / "a.mp4")))).pixels
     phone = next(frames(str(turned(clip(tmp_path / "b.mp4"))))).pixels
