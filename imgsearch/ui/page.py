@@ -43,7 +43,12 @@ class Page:
             with gr.Row(elem_classes="top"):
                 gr.HTML("<h1>imgsearch</h1>", elem_classes="name")
                 self.collection = gr.Dropdown(
-                    [collection], value=collection, label="Collection", min_width=140, scale=0
+                    [collection],
+                    value=collection,
+                    label="Collection",
+                    min_width=140,
+                    scale=0,
+                    elem_id="collection",
                 )
                 self.facts = gr.HTML(elem_classes="facts-line")
                 if check is not None:
@@ -78,7 +83,13 @@ class Page:
         into = [] if self.add_tab is None else [self.add_tab.into]
         choose: dict[str, Any] = {**update, "outputs": [*header, *into], "fn": self._choose}
         first_page: dict[str, Any] = {"fn": self.browse_tab.first, **self.browse_tab.turning}
-        self.blocks.load(**choose)
+        # the address comes first, before a visitor can write in its fields
+        self.blocks.load(
+            self._from_address,
+            self.collection,
+            [self.collection, *self.search_tab.addressed],
+            **quick,
+        ).then(**choose).then(**self.search_tab.again)
         self.timer.tick(self._header, **update)
         self.collection.input(**choose).then(**first_page)
         browse.select(**first_page)
@@ -104,6 +115,12 @@ class Page:
         """
         if self._check is not None:
             self._check(key_of(request), scope)
+
+    def _from_address(self, chosen: str, request: gr.Request) -> list[Any]:
+        """Return the collection and the search in the page's address."""
+        name = request.query_params.get("collection", "")
+        known = name in {state.name for state in self._archive.collections()}
+        return [name if known else chosen, *self.search_tab.from_address(request)]
 
     def _choose(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
         """Return the header of the chosen collection, to which images are added, too."""

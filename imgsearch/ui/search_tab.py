@@ -1,6 +1,7 @@
 """The tab to search with an image, words or both."""
 
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Any, Final
 
 import gradio as gr
@@ -22,8 +23,19 @@ _CUT_FROM: Final = 2048  # pixels of a JPEG's shorter edge, at least, when a par
 _ANY: Final = "any label"
 _FLOORS: Final = ("any", "as measured", "a number")
 _MODES: Final[dict[str, Mode]] = {"pictures": "vector", "texts": "text", "both": "hybrid"}
+_FIRST: Final = 24  # hits; fills rows of 2, 3, 4, 6 and 8
+_MORE: Final = 24  # hits that "Show more" adds
+_MOST: Final = 200  # hits; a page of 200 thumbnails has 3 MB
+_LONGEST: Final = 1_000  # letters that the page's address may hold of a field
 _NOTHING: Final = "No images found."
 _NARROWED: Final = "No images match. Lower the score, or remove a condition."
+
+# keeps the search in the page's address, for bookmarks and links
+_ADDRESS: Final = """(collection, q, where, k) => {
+  const values = { q, where, k: k === 24 ? "" : String(k), collection };
+  const address = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+  history.replaceState(null, "", q || where ? `?${address}` : location.pathname);
+}"""
 
 
 class SearchTab:
@@ -47,6 +59,7 @@ class SearchTab:
                 self.outcome = gr.HTML(js_on_load=script("results"), elem_classes="outcome")
                 self.detail = Detail(archive, require)
                 self.hits = gr.HTML(js_on_load=script("gallery"), elem_classes="gallery")
+                self.further = gr.Button("Show more", visible=False, elem_id="further")
         self._scores = gr.State({})
         self._cut_from = gr.State("")
         self._wire()
@@ -83,7 +96,9 @@ class SearchTab:
                 label="Weight of the words", info="negative to subtract", **scale
             )
         with gr.Accordion("What to show", open=False):
-            self.k = gr.Slider(label="How many", minimum=1, maximum=100, value=24, step=1)
+            self.k = gr.Slider(
+                label="How many", minimum=1, maximum=_MOST, value=_FIRST, step=1, elem_id="k"
+            )
             self.floor = gr.Radio(
                 _FLOORS, value="any", label="Lowest score", elem_classes="choices"
             )
@@ -109,11 +124,22 @@ class SearchTab:
             self._collection, self.picture, self.words, self.picture_weight, self.words_weight,
             self.k, self.floor, self.score, self.label, self.name, self.where, self.hide, self.mode,
         }  # fmt: skip
-        results = [self.outcome, self.hits, self._scores, *self.detail.outputs]
+        results = [self.outcome, self.hits, self._scores, self.further, *self.detail.outputs]
+        address: dict[str, Any] = {
+            "fn": None, "inputs": [self._collection, *self.addressed], "js": _ADDRESS, **PRIVATE
+        }  # fmt: skip
         for event in (
             self.search.click, self.words.submit, self.name.submit, self.where.submit
         ):  # fmt: skip
-            event(self._search, fields, results, **PRIVATE)
+            event(self._search, fields, results, **PRIVATE).then(**address)
+        # also while the slider moves, by keys, and after "Show more"
+        self.k.change(self._again, fields, results, trigger_mode="always_last", **PRIVATE).then(
+            **address
+        )
+        self.further.click(lambda k: min(k + _MORE, _MOST), self.k, self.k, **PRIVATE)
+        self.again: dict[str, Any] = {
+            "fn": self._again, "inputs": fields, "outputs": results, **PRIVATE
+        }  # fmt: skip
         self.like: dict[str, Any] = {
             "fn": self._like,
             "inputs": {*fields, self.detail.current},
@@ -122,12 +148,12 @@ class SearchTab:
         }  # fmt: skip
         self.detail.more.click(**self.like)
         self.clear.click(
-            lambda: (None, "", "", "", "", {}, *Detail.nothing()),
+            lambda: (None, "", "", "", "", {}, gr.update(visible=False), *Detail.nothing()),
             None,
             [self.picture, self.words, self.crop, *results],
             show_progress="hidden",
             **PRIVATE,
-        )
+        ).then(**address)
         quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
         self.hits.select(self._select, self._scores, self.detail.outputs, **quick)
         self.floor.change(
@@ -147,12 +173,35 @@ class SearchTab:
             self._cropped, [self._cut_from, self.picture], [self.picture, *cutting], **PRIVATE
         ).success(self._search, fields, results, **PRIVATE)
 
+    @property
+    def addressed(self) -> list[Any]:
+        """The fields that the page's address holds."""
+        return [self.words, self.where, self.k]
+
+    @staticmethod
+    def from_address(request: gr.Request) -> list[Any]:
+        """Return the values of `addressed` in the page's address."""
+        given = request.query_params
+        k = given.get("k", "")
+        most = int(k) if k.isdecimal() and len(k) < 4 else _FIRST
+        return [
+            given.get("q", "")[:_LONGEST],
+            given.get("where", "")[:_LONGEST],
+            max(1, min(most, _MOST)),
+        ]
+
     def labels(self, names: list[str]) -> Any:
         """Return a Gradio update that offers `names` in the label field."""
         return gr.update(choices=[_ANY, *names], value=_ANY)
 
     def _search(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         return self._answer(self._parse(values), request)
+
+    def _again(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
+        """Search if there is a query; otherwise change nothing."""
+        if not (values[self.picture] or (values[self.words] or "").strip()):
+            return (gr.skip(),) * (4 + len(self.detail.outputs))
+        return self._search(values, request)
 
     def _like(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         return self._answer(self._parse(values, like=values[self.detail.current]), request)
@@ -178,19 +227,26 @@ class SearchTab:
         )
 
     def _answer(self, search: SearchRequest, request: gr.Request) -> tuple[Any, ...]:
+        started = monotonic()
         try:
             self._require(request, "read")
             title = self._title(search)
             hits = find(self._archive, search, fetch=self._fetch)
             warning = notice(text_warnings(self._archive, search), kind="warning")
         except ImgSearchError as error:
-            return notice(describe(error), kind="error"), "", {}, *Detail.nothing()
-        outcome = f"{counted(len(hits), 'image')} nearest to {title}" if hits else _NOTHING
+            hidden = gr.update(visible=False)
+            return notice(describe(error), kind="error"), "", {}, hidden, *Detail.nothing()
+        seconds = monotonic() - started
+        outcome = _NOTHING
+        if hits:
+            outcome = f"{counted(len(hits), 'image')} nearest to {title}, in {seconds:.2f} s"
         if not hits and search.narrowed:
             outcome = _NARROWED
         tiles = gallery(self._archive, [_tile(hit) for hit in hits], name="Hits")
         scores = {hit.entry.id: (hit.hit.score, _region(hit)) for hit in hits}
-        return warning + notice(outcome), tiles, scores, *Detail.nothing()
+        more = search.like is None and len(hits) == search.k < _MOST
+        further = gr.update(visible=more)
+        return warning + notice(outcome), tiles, scores, further, *Detail.nothing()
 
     def _title(self, search: SearchRequest) -> str:
         if search.like is not None:

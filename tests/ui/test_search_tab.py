@@ -43,6 +43,39 @@ def test_enter_key_searches_by_text(page):
     assert "24 images nearest to “sunset over the sea”" in page.message()
 
 
+def test_address_keeps_the_search_and_more_hits_follow(page):
+    page.write("#words input", "a goldfish & a lamp", enter=True)
+    page.until(lambda: len(page.names()) == 24)
+    page.until(lambda: "?q=a+goldfish+%26+a+lamp&collection=images" in page.driver.current_url)
+    page.press("Show more")
+    page.until(lambda: len(page.names()) == 48)
+    page.until(lambda: "k=48" in page.driver.current_url)
+    address, names = page.driver.current_url, page.names()
+    page.driver.get("about:blank")
+    page.driver.get(address)
+    page.until(lambda: page.names() == names)
+    assert page.one("#words input").get_attribute("value") == "a goldfish & a lamp"
+    page.press("Clear")
+    page.until(lambda: "?" not in page.driver.current_url)
+
+
+def test_invalid_address_searches_for_nothing(page):
+    page.driver.get(f"{page.url}?q=&k=9999&collection=none%00&where=%22")
+    page.until(lambda: "vectors" in page.text(".facts-line"))
+    page.until(lambda: page.one("#collection input").get_attribute("value") == "images")
+    assert page.names() == []
+
+
+def test_slider_searches_again(page):
+    page.write("#words input", "sunset over the sea", enter=True)
+    page.until(page.names)
+    page.press("What to show")
+    slider = page.one("#k input[type=range]")
+    slider.send_keys(Keys.ARROW_LEFT * 4)
+    page.until(lambda: len(page.names()) == 20)
+    assert "20 images nearest" in page.message()
+
+
 def test_image_finds_itself_and_then_similar_ones(page, drawn):
     page.upload("#picture", first(drawn, "zebra_stripes"))
     page.one("#picture img")
