@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import imgsearch
 from imgsearch.backends import connect, notes, versions
 from tests.pictures import write
 
 READER = textwrap.dedent("""
-    import os, sys, time
+    import os, sys
     import imgsearch
 
     url, collection, image = sys.argv[1:]
@@ -22,7 +21,7 @@ READER = textwrap.dedent("""
             assert library.search(image, k=1)[0].fields["path"] == image
             print(library.model, flush=True)
         assert library.search(image, k=1)[0].fields["path"] == image
-        print(library.model, time.time(), flush=True)
+        print(library.model, flush=True)
 """)
 
 
@@ -40,12 +39,9 @@ def test_reader_in_another_process_follows(bench, tmp_path):
         ) as reader:
             assert reader.stdout.readline() == "classic\n"
             assert library.migrate("lite", switch=True).switched
-            switched = time.time()  # and two seconds in which others follow
-            output, errors = reader.communicate(timeout=60)
+            output, errors = reader.communicate(timeout=60)  # it ends when it has followed
         assert reader.returncode == 0, errors
-        model, followed = output.splitlines()[-1].split()
-        assert model == "lite"
-        assert float(followed) < switched + 2
+        assert output.splitlines()[-1] == "lite"
     with connect(bench.url, token=bench.token) as store:
         versions.drop(store, name)
         store.drop(notes.NAME)
