@@ -77,21 +77,29 @@ def config_path(variables: Mapping[str, str]) -> Path | None:
 
 
 def default_path(variables: Mapping[str, str]) -> Path:
-    """Return the usual path of the config file, in the user's folder for settings.
+    """Return the usual path of the config file, in the user's folder for settings."""
+    return user_folder(variables, "XDG_CONFIG_HOME", ".config", "APPDATA") / "imgsearch.toml"
+
+
+def user_folder(variables: Mapping[str, str], xdg: str, unix: str, windows: str) -> Path:
+    """Return imgsearch's folder among the user's, for settings or for data; it may begin with ~.
+
+    `xdg` and `windows` are the variables that name the user's folder, `unix` is its usual path.
 
     Source: the XDG Base Directory Specification, which ignores relative paths; Apple's and
     Microsoft's guides for applications.
     """
-    xdg = Path(variables.get("XDG_CONFIG_HOME", ""))
-    if xdg.is_absolute():
-        home = xdg
+    named = Path(variables.get(xdg, ""))
+    if named.is_absolute():
+        home = named
     elif sys.platform == "darwin":
         home = Path("~/Library/Application Support")
     elif sys.platform == "win32":
-        home = Path(variables.get("APPDATA") or "~/AppData/Roaming")
+        usual = "Local" if windows == "LOCALAPPDATA" else "Roaming"
+        home = Path(variables.get(windows) or f"~/AppData/{usual}")
     else:
-        home = Path("~/.config")
-    return home / "imgsearch" / "imgsearch.toml"
+        home = Path("~", unix)
+    return home / "imgsearch"
 
 
 def _read(file: Path, profile: str | None, known: Collection[str]) -> tuple[str, dict[str, str]]:

@@ -7,7 +7,6 @@ them, for the cache folder and offline mode, because Towhee builds operators fro
 `images.web_images`, for offline mode.
 """
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -180,21 +179,9 @@ def terminal_variables(variables: Mapping[str, str] = environ) -> dict[str, str]
 
 
 def own_store(variables: Mapping[str, str] = environ) -> Path:
-    """Return the path of the user's own library, in the system's folder for data.
-
-    Source: the XDG Base Directory Specification, which ignores relative paths; Apple's and
-    Microsoft's guides for applications.
-    """
-    xdg = Path(variables.get("XDG_DATA_HOME", ""))
-    if xdg.is_absolute():
-        home = xdg
-    elif sys.platform == "darwin":
-        home = Path("~/Library/Application Support")
-    elif sys.platform == "win32":
-        home = Path(variables.get("LOCALAPPDATA") or "~/AppData/Local")
-    else:
-        home = Path("~/.local/share")
-    return _folder("HOME", str(home / "imgsearch" / "library.db"))
+    """Return the path of the user's own library, in the system's folder for data."""
+    home = config_file.user_folder(variables, "XDG_DATA_HOME", ".local/share", "LOCALAPPDATA")
+    return _folder("HOME", str(home / "library.db"))
 
 
 def _switch(variable: str, text: str) -> bool:

@@ -209,7 +209,7 @@ def _vectors(stores: Stores, folder: Path, on_progress: OnProgress) -> list[dict
 def _originals(
     stores: Stores, folder: Path, contents: list[str], on_progress: OnProgress
 ) -> list[str]:
-    """Copy the originals that the folder lacks; return those that the archive lacks."""
+    """Copy the originals that the folder lacks; return the ids of lost originals."""
     missing = []
     with stores.connect_originals(create=False) as store:
         for place, content in enumerate(contents, 1):

@@ -45,7 +45,7 @@ def unpacked(backup_path: Path, data: Path) -> Iterator[Path]:
     It is unpacked in the folder `data`, and the copy is deleted at the end.
 
     Raises:
-        SourceError: the file cannot be read, or is no tar file.
+        SourceError: the file cannot be read, or is not a tar file.
     """
     if backup_path.is_dir():
         yield backup_path
