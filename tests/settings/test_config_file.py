@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from imgsearch.config_file import default_path
 from imgsearch.errors import ConfigError
 from imgsearch.settings import Settings
+from imgsearch.settings.config_file import default_path
 
 FILE = """
 timeout = 30

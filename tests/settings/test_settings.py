@@ -130,7 +130,7 @@ def test_every_setting_is_used():
         name
         for path in package.rglob("*.py")
         for name in attributes_of_settings(
-            path, {"self"} if path == package / "settings.py" else {"settings"}
+            path, {"self"} if path == package / "settings" / "__init__.py" else {"settings"}
         )
     }
     assert {field.name for field in fields(Settings)} <= used

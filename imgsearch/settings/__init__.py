@@ -14,8 +14,8 @@ from os import environ, pathsep  # noqa: TID251 - only this module reads the env
 from pathlib import Path
 from typing import Any, Final, Self
 
-from imgsearch import config_file
 from imgsearch.errors import ConfigError
+from imgsearch.settings import config_file
 
 DEFAULT_STORE: Final = "photos.db"
 TIMEOUT: Final = 60.0
