@@ -110,6 +110,16 @@ DIFFERENCES: dict[tuple[str, str], tuple[str, str]] = {
             "test_fields_of_another_program_are_searched_by_name",
         )
     },
+    **{
+        (store, test): ("never", "the store has no vectors of bits")
+        for store in ("milvus-lite", "tencent", "tencent+grpc")
+        for test in (
+            "test_distance_is_the_number_of_different_bits",
+            "test_components_above_zero_are_ones_and_come_back_as_unit_vectors",
+            "test_nearest_bits_are_found_in_every_index",
+            "test_reopened_collection_keeps_its_metric",
+        )
+    },
 }
 
 

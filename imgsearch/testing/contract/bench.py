@@ -104,6 +104,14 @@ class Bench:
         schema = Schema(dim, metric, Index.parse(index), declared, encoder)
         return self.store.create(self.new_name(), schema)
 
+    def bits(self, *, dim: int, index: str = "flat") -> Collection:
+        """Create an empty collection of vectors of `dim` bits.
+
+        Raises:
+            IndexRefused: the store does not compare bits.
+        """
+        return self.collection(dim=dim, metric="hamming", index=index)
+
     def empty(self, *, fields: Mapping[str, FieldType] | None = None) -> Collection:
         """Return an empty collection with 4 dimensions. Tests must not write to it.
 

@@ -11,7 +11,16 @@ from imgsearch.testing.contract.bench import Bench, clear_kept
 
 
 class StoreBench(Bench):
-    """A bench that skips tests of other programs' collections, and of fields that come later."""
+    """A bench that skips tests of bits, of other programs' collections and of fields added later.
+
+    Bits and added fields are tested if the store has them.
+    """
+
+    @override
+    def bits(self, *, dim: int, index: str = "flat") -> Collection:
+        if "hamming" not in self.store.capabilities.metrics:
+            pytest.skip("the store does not compare bits: its capabilities lack the metric hamming")
+        return super().bits(dim=dim, index=index)
 
     @override
     def add_fields(self, name: str, fields: Mapping[str, FieldType]) -> Collection:

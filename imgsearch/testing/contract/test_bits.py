@@ -13,18 +13,14 @@ from imgsearch.types import Record
 DIM, ROWS = 64, 500
 
 
-def compares_bits(bench: Bench) -> bool:
-    """Return whether the store compares bits; the tests of others check that they refuse."""
-    return "hamming" in bench.store.capabilities.metrics
-
-
 def bits(text: str) -> np.ndarray:
     """Return a vector of the bits in a text such as "0110 0001"."""
     return np.array([int(bit) for bit in text.replace(" ", "")], dtype=np.float32)
 
 
-def test_store_without_bits_says_how_to_compare_them(bench: Bench) -> None:
-    if compares_bits(bench):
+def test_bits_are_compared_or_refused_with_advice(bench: Bench) -> None:
+    if "hamming" in bench.store.capabilities.metrics:
+        assert bench.collection(dim=8, metric="hamming").schema.metric == "hamming"
         return
     with pytest.raises(IndexRefused, match=r"cannot compare by hamming.*by cosine"):
         bench.collection(dim=8, metric="hamming")
@@ -36,9 +32,7 @@ def test_bits_are_a_multiple_of_eight(bench: Bench) -> None:
 
 
 def test_distance_is_the_number_of_different_bits(bench: Bench) -> None:
-    if not compares_bits(bench):
-        return
-    collection = bench.collection(dim=8, metric="hamming")
+    collection = bench.bits(dim=8)
     rows = {"a": "1111 0000", "b": "1111 0001", "c": "0000 1111", "d": "1100 0000"}
     collection.upsert([Record(name, bits(text)) for name, text in rows.items()])
     (hits,) = collection.search(bits("1111 0000")[None], k=4)
@@ -53,9 +47,7 @@ def test_distance_is_the_number_of_different_bits(bench: Bench) -> None:
 
 
 def test_components_above_zero_are_ones_and_come_back_as_unit_vectors(bench: Bench) -> None:
-    if not compares_bits(bench):
-        return
-    collection = bench.collection(dim=16, metric="hamming")
+    collection = bench.bits(dim=16)
     values = np.array([0.5, -0.5, 0, 3, -3, 1e-9, 7, -7] * 2, dtype=np.float32)
     collection.upsert([Record("a", values, {"n": 1})])
     expected = np.where(values > 0, 0.25, -0.25)  # 1 / sqrt(16)
@@ -71,12 +63,10 @@ def test_components_above_zero_are_ones_and_come_back_as_unit_vectors(bench: Ben
 
 @pytest.mark.parametrize("index", ["flat", "ivf_flat:nlist=16"])
 def test_nearest_bits_are_found_in_every_index(bench: Bench, index: str) -> None:
-    if not compares_bits(bench):
-        return
     rng = np.random.default_rng(5)
     centers = rng.integers(2, size=(20, DIM))[rng.integers(20, size=ROWS)]
     rows = np.where(rng.random((ROWS, DIM)) < 0.1, 1 - centers, centers)
-    collection = bench.collection(dim=DIM, metric="hamming", index=index)
+    collection = bench.bits(dim=DIM, index=index)
     collection.upsert(
         [Record(f"{i}", row.astype(np.float32), {"n": i % 2}) for i, row in enumerate(rows)]
     )
@@ -91,9 +81,7 @@ def test_nearest_bits_are_found_in_every_index(bench: Bench, index: str) -> None
 
 
 def test_reopened_collection_keeps_its_metric(bench: Bench) -> None:
-    if not compares_bits(bench):
-        return
-    collection = bench.collection(dim=8, metric="hamming")
+    collection = bench.bits(dim=8)
     collection.upsert([Record("a", bits("1111 0000"))])
     again = bench.store.open(collection.name)
     assert (again.schema.metric, again.schema.dim) == ("hamming", 8)
