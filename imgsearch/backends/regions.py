@@ -11,7 +11,7 @@ from imgsearch.images.moments import FIELDS as VIDEO_FIELDS
 from imgsearch.images.moments import VIDEO
 from imgsearch.images.regions import FIELDS
 from imgsearch.query import SearchOptions
-from imgsearch.types import MAX_K, Hit, Vector
+from imgsearch.types import MAX_K, Hit, Record, Vector
 
 WHOLE: Final = Field("box") == ""
 """A filter for rows of whole images."""
@@ -50,8 +50,8 @@ def groups_videos(collection: Collection, options: SearchOptions) -> bool:
     return all(leaf.field != VIDEO for leaf in names)
 
 
-def image_id(collection: Collection, hit: Hit) -> str:
-    """Return the id of a hit's image. For a region this is the image that contains it.
+def image_id(collection: Collection, hit: Hit | Record) -> str:
+    """Return the id of an image. For a region this is the image that contains it.
 
     The field "image" has this meaning only in collections with regions.
     """

@@ -22,6 +22,7 @@ from imgsearch.errors import SyncRefused
 from imgsearch.filters import Field
 from imgsearch.images.sources import printable
 from imgsearch.library.progress import Progress, SyncReport
+from imgsearch.library.query_downloads import downloaded
 from imgsearch.settings import Settings, own_store
 from imgsearch.text import counted
 
@@ -32,6 +33,7 @@ _MOST = 16_384  # hits; the limit of Milvus
 @click.argument("words", nargs=-1, required=True, metavar="QUERY [FOLDER]")
 @options.store
 @options.encoder
+@options.url_hosts
 @options.max_pixels
 @click.option(
     "-k", default=10, show_default=True, type=click.IntRange(1, _MOST), help="Number of hits."
@@ -82,7 +84,8 @@ def find(
     condition = Field("path").under(printable(folder))
     if (filtered := parse_where(where)) is not None:
         condition &= filtered
-    query, settings = parse_query(terms), Settings.from_environment()
+    query = downloaded(parse_query(terms), rest["url_hosts"])
+    settings = Settings.from_environment()
     encoder = {name: rest[name] for name in ("model", "weights", "max_pixels")}
     encoder["options"] = options.parse_options(rest["options"])
     url = db or settings.db or _own_store()

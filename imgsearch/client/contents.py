@@ -124,6 +124,7 @@ class ServiceContents(SearchableImages):
             responses.Comparison, "POST", "/v1/compare", repeat=True, files=files, data=form
         )
 
+    @override
     def more_like(
         self,
         id_: str,

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from imgsearch import encoders
-from imgsearch.backends.regions import WHOLE, has_regions
+from imgsearch.backends.regions import WHOLE, has_regions, image_id
 from imgsearch.encoders import Recipe
 from imgsearch.encoders.query_encoder import QueryEncoder
 from imgsearch.errors import ImageNotFound, ImgSearchError, SchemaMismatch
@@ -36,7 +36,7 @@ from imgsearch.library.tagging import (
 from imgsearch.library.thresholds import Thresholds
 from imgsearch.order import Order
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
-from imgsearch.types import Matrix, Record, Value, Vector
+from imgsearch.types import MAX_K, Matrix, Record, Value, Vector
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
@@ -245,6 +245,32 @@ class LibraryContents(SearchableImages):
     def facets(self, field: str, *, where: Where | None = None, most: int = 20) -> dict[Value, int]:
         records = self._handle.required().iterate(where=self._condition(where), vectors=False)
         return counted_values((record.fields.get(field) for record in records), most)
+
+    @override
+    def more_like(
+        self,
+        id_: str,
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Where | None = None,
+        min_score: float | None = None,
+        hide_duplicates: bool | float = False,
+        effort: int | None = None,
+        order_by: str | None = None,
+    ) -> Hits:
+        options = SearchOptions(k, offset, where, min_score, hide_duplicates, effort, order_by)
+        collection = self._handle.current()
+        stored = {} if collection is None else collection.get([id_], vectors=True)
+        if collection is None or id_ not in stored:
+            raise ImageNotFound(f"no image in {self.name!r} has the id {id_!r}")
+        vector = np.asarray(stored[id_].vector, dtype=np.float32)
+        query = EncodedQuery(vector, encoder=collection.schema.encoder)
+        wider = replace(options, k=min(k + offset + 1, MAX_K), offset=0, order_by=None)
+        own = image_id(collection, stored[id_])
+        _, hits = self._queries.search(query, self._located(wider))
+        others = [hit for hit in hits if image_id(collection, hit) != own]
+        return Hits(options.ordered(others[offset : offset + k]))
 
     @override
     def search_many_with(

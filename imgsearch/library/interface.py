@@ -226,6 +226,25 @@ class SearchableImages(Closeable):
         """Search like `search_many`, with all options in one object."""
 
     @abstractmethod
+    def more_like(
+        self,
+        id_: str,
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Where | None = None,
+        min_score: float | None = None,
+        hide_duplicates: bool | float = False,
+        effort: int | None = None,
+        order_by: str | None = None,
+    ) -> Hits:
+        """Return the images nearest to a stored image, without that image; see `search`.
+
+        Raises:
+            ImageNotFound: no image has this id.
+        """
+
+    @abstractmethod
     def records(
         self, where: Where | None = None, *, order_by: str | None = None
     ) -> Iterator[StoredImage]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.pictures import write
+from tests.services.web_server import WebServer
 
 CLASSIC = ("--model", "classic")
 
@@ -54,6 +55,14 @@ def test_refused_sync_is_noted_and_the_folder_is_searched(run, photos, tmp_path)
     done = run("find", query, "-f", *CLASSIC)
     assert "not updated: " in done.stderr
     assert len(done.stdout.splitlines()) == 3
+
+
+def test_query_image_by_url_is_downloaded(run, photos):
+    with WebServer((photos / "hunde/bild-ü 0003.png").read_bytes()) as site:
+        done = run("find", site.url, *CLASSIC, "--url-host", "127.0.0.1", "-f", "-k", 1)
+        assert done.stdout.strip().endswith("bild-ü 0003.png"), done.output
+        refused = run("find", site.url, *CLASSIC)
+    assert (refused.exit_code, "no public address" in refused.stderr) == (1, True)
 
 
 def test_only_the_folder_is_searched(run, photos):

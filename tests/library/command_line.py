@@ -130,6 +130,9 @@ class CommandLine(SearchableImages):
                 results.append(error)
         return results
 
+    def more_like(self, id_, **options):
+        raise NotOffered
+
     def records(self, where=None, *, order_by=None):
         words = [] if order_by is None else [f"--order-by={order_by}"]
         if where is not None:

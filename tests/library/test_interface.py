@@ -50,6 +50,7 @@ NOT_OFFERED = {
     "test_query_of_another_type_names_what_is_expected": _TYPES,
     "test_fields_of_a_call_apply_to_all_images": "the columns of a list hold the fields",
     "test_near_duplicates_are_hidden_by_a_score": "--hide-duplicates uses the measured threshold",
+    "test_images_like_a_stored_one_are_found": "a command searches with the image's file",
     "test_images_and_texts_are_embedded": "vectors are written with the images: imgsearch copy",
 }  # fmt: skip
 
@@ -566,6 +567,22 @@ def test_get_and_remove_take_the_ids_of_hits(images, photos):
         with pytest.raises(ImageNotFound):
             images.get(unknown)
     assert images.add(photos).added == 1
+
+
+def test_images_like_a_stored_one_are_found(images, photos):
+    with pytest.raises(ImageNotFound):
+        images.more_like("nobody")
+    images.add(photos)
+    own, *others = images.search(picture(4), k=6)
+    assert ids(images.more_like(own.id, k=3)) == ids(others[:3])
+    assert ids(images.more_like(own.id, k=2, offset=4)) == ids(others[4:])
+    cheese = images.more_like(own.id, where="label = Käse", order_by="-path")
+    assert [hit.path for hit in cheese] == sorted((hit.path for hit in cheese), reverse=True)
+    assert labels(cheese) == ["Käse"] * 3
+    assert images.more_like(own.id, min_score=0.9999) == []
+    for error, options in ((ImageNotFound, {}), (ConfigError, {"k": 0})):
+        with pytest.raises(error):
+            images.more_like("nobody" if not options else own.id, **options)
 
 
 def test_close_is_idempotent(images):
