@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
+from urllib.parse import quote
 
 from imgsearch.catalog import Entry
 from imgsearch.images import regions
 from imgsearch.library.progress import Report
 from imgsearch.text import counted
 from imgsearch.types import Hit
+
+# types that contain pixels only; others, such as SVG, may contain scripts
+_PIXELS: Final = frozenset(
+    f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "jp2", "avif")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,22 @@ class Original:
     parts: Iterator[bytes] | None
     link: str | None = None
 
+    @property
+    def content_type(self) -> str:
+        """The media type for browsers: the image's, or octets if the format may hold scripts."""
+        return self.media_type if self.media_type in _PIXELS else "application/octet-stream"
+
+    def headers(self, *, download: bool) -> dict[str, str]:
+        """Return the HTTP headers that name the file, and keep browsers from running it.
+
+        Formats of pixels are shown in the browser unless `download`; others are always downloaded.
+        """
+        inline = self.media_type in _PIXELS and not download
+        return {
+            "Content-Disposition": _disposition(self.name, inline=inline),
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
@@ -81,3 +103,13 @@ class Repaired:
     def anything(self) -> bool:
         """Whether there was anything to repair."""
         return any((self.completed, self.deleted, self.failed, self.orphans, self.adopted))
+
+
+def _disposition(name: str, *, inline: bool) -> str:
+    """Return a Content-Disposition header (RFC 6266) with an escaped file name."""
+    plain = "".join(
+        letter if letter.isascii() and (letter.isalnum() or letter in "._- ") else "_"
+        for letter in name
+    ).strip()
+    kind = "inline" if inline else "attachment"
+    return f"{kind}; filename=\"{plain or 'image'}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -6,7 +6,6 @@ from enum import IntEnum
 from functools import partial
 from itertools import chain
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
@@ -29,10 +28,6 @@ from imgsearch.wire.problems import kind_named
 router = APIRouter(prefix="/v1/images", tags=["images"])
 _Id = Annotated[values.Id, Path()]
 _FIELDS: Final[TypeAdapter[Any]] = TypeAdapter(values.Fields)
-# types that contain pixels only; others, such as SVG, may contain scripts
-_PIXELS: Final = frozenset(
-    f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "jp2", "avif")
-)
 _FOREVER: Final = "private, max-age=31536000, immutable"
 _REVALIDATE: Final = "private, no-cache"
 
@@ -272,13 +267,8 @@ def get_original(
     stored = here.archive.original(id)
     if stored.parts is None:
         return RedirectResponse(stored.link or "", 307, headers={"Cache-Control": "no-store"})
-    safe = stored.media_type in _PIXELS
-    headers |= {
-        "Content-Disposition": _disposition(stored.name, inline=safe and not download),
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
-    kind = stored.media_type if safe else "application/octet-stream"
-    return StreamingResponse(_started(stored.parts), 200, headers, media_type=kind)
+    headers |= stored.headers(download=download)
+    return StreamingResponse(_started(stored.parts), 200, headers, media_type=stored.content_type)
 
 
 @router.get(
@@ -370,13 +360,3 @@ def _started(parts: Iterator[bytes]) -> Iterator[bytes]:
     """Return `parts` after reading the first one, so that a read error can become a response."""
     first = next(parts, b"")
     return chain([first], parts)
-
-
-def _disposition(name: str, *, inline: bool) -> str:
-    """Return a Content-Disposition header (RFC 6266) with an escaped file name."""
-    plain = "".join(
-        letter if letter.isascii() and (letter.isalnum() or letter in "._- ") else "_"
-        for letter in name
-    ).strip()
-    kind = "inline" if inline else "attachment"
-    return f"{kind}; filename=\"{plain or 'image'}\"; filename*=UTF-8''{quote(name, safe='')}"

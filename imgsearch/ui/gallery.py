@@ -10,6 +10,7 @@ from imgsearch import images
 from imgsearch.archive import Archive, Entry
 from imgsearch.errors import ImgSearchError
 from imgsearch.images.sources import printable
+from imgsearch.ui.originals import link
 
 # pixels of the longer edge
 TILE: Final = 256  # the archive stores thumbnails of this size
@@ -73,7 +74,16 @@ def details(
     return (
         f'<figure class="detail"><button type="button" data-full="{text(entry.id)}" '
         f'title="Show at full size">{picture}</button>'
-        f"<figcaption>{text(entry.name)}</figcaption></figure><dl>{rows}</dl>"
+        f"<figcaption>{text(entry.name)}</figcaption>{_actions(entry)}</figure><dl>{rows}</dl>"
+    )
+
+
+def _actions(entry: Entry) -> str:
+    """Return links to the original, and a button that copies the image's id."""
+    return (
+        f'<p class="actions"><a href="{text(link(entry.id))}" target="_blank" rel="noopener">'
+        f'Open</a><a href="{text(link(entry.id, download=True))}" download="{text(entry.name)}">'
+        f'Download</a><button type="button" data-copy="{text(entry.id)}">Copy id</button></p>'
     )
 
 

@@ -17,7 +17,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from imgsearch.archive import Archive
 from imgsearch.errors import AccessDenied, CatalogError
+from imgsearch.ui import originals
 from imgsearch.ui.sign_in import UNCHECKED, key_of, sign_in, to_form
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -43,7 +45,7 @@ _ASSETS: Final = re.compile(
     r"|/robots\.txt|/pwa_icon(?:/\d+)?"
 )
 _READ: Final = re.compile(
-    r"/|/config/?|/gradio_api/(?:startup-events|heartbeat/\w+|queue/data|upload_progress"
+    rf"/|/config/?|{originals.PATH.pattern}|/gradio_api/(?:startup-events|heartbeat/\w+|queue/data|upload_progress"
     r"|file=(?!\w+:/).+)"
 )
 _WRITTEN: Final = re.compile(r"/gradio_api/(?:queue/join|upload|cancel|reset)/?")
@@ -58,7 +60,8 @@ _log = logging.getLogger(__name__)
 class Guard:
     """An ASGI application that forwards to `app` the requests that the page needs.
 
-    See `imgsearch.ui.mount` for `check`. `hosts` are the accepted host names, empty for any. They
+    See `imgsearch.ui.mount` for `check`. The originals of `archive` are sent at ``/original/ID``.
+    `hosts` are the accepted host names, empty for any. They
     protect against other names that resolve to this machine (DNS rebinding).
     """
 
@@ -68,8 +71,10 @@ class Guard:
         *,
         check: Callable[[str, str], object] | None = None,
         hosts: tuple[str, ...] = (),
+        archive: Archive | None = None,
     ) -> None:
         self._app, self._check, self._hosts = app, check, hosts
+        self._archive = archive
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward or reject one request."""
@@ -86,6 +91,9 @@ class Guard:
         refusal = await self._refusal(request)
         if refusal is not None:
             await refusal(scope, receive, send_with_headers)
+        elif self._archive is not None and (match := originals.PATH.fullmatch(_path(scope))):
+            response = await originals.send_original(self._archive, request, match[1])
+            await response(scope, receive, send)  # with its own policy
         elif request.method != "POST":
             await self._app(scope, receive, send_with_headers)
         elif _UPLOAD.fullmatch(_path(scope)):

@@ -22,6 +22,12 @@ _REFRESH: Final = 2.0  # seconds between two states of a migration that is runni
 _AT_ONCE: Final = 4  # concurrent calls per event; the model uses all cores for each call
 
 
+class PageBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio has no types
+    """The layout of the page, and the archive whose originals its server sends."""
+
+    archive: Archive
+
+
 class Page:
     """The page; `blocks` is its `gradio.Blocks`. See `imgsearch.ui.build`."""
 
@@ -37,9 +43,11 @@ class Page:
     ) -> None:
         self._archive, self._first, self._check = archive, collection, check
         self._jobs = jobs
-        with gr.Blocks(
+        self.blocks = PageBlocks(
             title="imgsearch", analytics_enabled=False, delete_cache=(_SWEEP, _AGE)
-        ) as self.blocks:
+        )
+        self.blocks.archive = archive
+        with self.blocks:
             with gr.Row(elem_classes="top"):
                 gr.HTML("<h1>imgsearch</h1>", elem_classes="name")
                 self.collection = gr.Dropdown(

@@ -23,7 +23,9 @@ def mount(
     hosts: tuple[str, ...],
 ) -> Any:
     """Mount `blocks` at / of `app`; see `imgsearch.ui.mount`."""
-    return gr.mount_gradio_app(app, blocks, path="/", **_options(check, hosts, mounted=True))
+    return gr.mount_gradio_app(
+        app, blocks, path="/", **_options(blocks, check, hosts, mounted=True)
+    )
 
 
 def launch(blocks: Any, *, port: int) -> str:
@@ -35,7 +37,7 @@ def launch(blocks: Any, *, port: int) -> str:
             share=False,
             quiet=True,
             prevent_thread_lock=True,
-            **_options(None, _LOOPBACK, mounted=False),
+            **_options(blocks, None, _LOOPBACK, mounted=False),
         )
     except OSError as error:
         raise ConfigError(f"port {port} is in use. Choose another with --port.") from error
@@ -43,9 +45,13 @@ def launch(blocks: Any, *, port: int) -> str:
 
 
 def _options(
-    check: Callable[[str, str], object] | None, hosts: tuple[str, ...], *, mounted: bool
+    blocks: Any,
+    check: Callable[[str, str], object] | None,
+    hosts: tuple[str, ...],
+    *,
+    mounted: bool,
 ) -> dict[str, Any]:
-    guard = Middleware(Guard, check=check, hosts=hosts)
+    guard = Middleware(Guard, check=check, hosts=hosts, archive=blocks.archive)
     logged = [] if mounted else [Middleware(cast(Any, RequestLog))]  # the service logs its own
     return {
         "app_kwargs": {

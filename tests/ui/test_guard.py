@@ -6,9 +6,11 @@ import json
 import httpx
 import pytest
 
+from imgsearch.archive import Incoming, opened
 from imgsearch.archive.access import Keys
 from imgsearch.catalog import Catalog
-from imgsearch.errors import CatalogError
+from imgsearch.errors import AccessDenied, CatalogError
+from tests.pictures import write
 
 guard = pytest.importorskip("imgsearch.ui.guard", reason="starlette is not installed")
 
@@ -122,6 +124,40 @@ def responses(app, *requests):
             return [await client.request(*words, **options) for *words, options in requests]
 
     return asyncio.run(answer())
+
+
+def test_original_is_sent_under_its_own_name(tmp_path):
+    def check(key, scope):
+        if (key, scope) != ("read-key", "read"):
+            raise AccessDenied("no")
+
+    with opened(tmp_path / "data") as archive:
+        file = write(tmp_path, 1)[0].read_bytes()
+        (entry,) = archive.add([Incoming('Bär "1".png', data=file)]).entries
+        app = guard.Guard(behind, check=check, archive=archive)
+        at = f"/original/{entry.id}"
+        key = {"headers": {"Cookie": "imgsearch_key=read-key"}}
+        shown, saved, unknown, outside, unsigned, written = responses(
+            app,
+            ("GET", at, key),
+            ("GET", f"{at}?download", key),
+            ("GET", f"/original/{'0' * 64}", key),
+            ("GET", "/original/..%2Fcatalog.db", key),
+            ("GET", at, {"headers": {"Cookie": "imgsearch_key=x"}}),
+            ("POST", at, key),
+        )
+    assert (shown.status_code, shown.content, shown.headers["Content-Type"]) == (
+        200, file, "image/png",
+    )  # fmt: skip
+    assert shown.headers["Content-Disposition"].startswith("inline; ")
+    assert shown.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert shown.headers["X-Content-Type-Options"] == "nosniff"
+    assert saved.headers["Content-Disposition"] == (
+        "attachment; filename=\"B_r _1_.png\"; filename*=UTF-8''B%C3%A4r%20%221%22.png"
+    )
+    assert [answer.status_code for answer in (unknown, outside, unsigned, written)] == [
+        404, 404, 401, 404,
+    ]  # fmt: skip
 
 
 def test_page_may_be_the_origin_of_a_form():

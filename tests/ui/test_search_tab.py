@@ -3,6 +3,7 @@
 import base64
 import io
 
+import httpx
 import pytest
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
@@ -88,6 +89,12 @@ def test_image_finds_itself_and_then_similar_ones(page, drawn):
     facts = page.text(".facts dl")
     for fact in ("160 x 120 pixels", "JPEG", "folder", "lite", "ready", "stored"):
         assert fact in facts
+    link = page.one(".actions a[download]")
+    assert link.get_attribute("download") == "zebra_stripes_00.jpg"
+    answer = httpx.get(link.get_attribute("href"))
+    assert answer.content == first(drawn, "zebra_stripes").read_bytes()
+    page.click("[data-copy]")
+    page.until(lambda: page.text("[data-copy]") == "Copied")
     page.click("[data-full]")
     page.one("dialog[open] img")
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
