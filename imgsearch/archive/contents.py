@@ -31,6 +31,10 @@ class ArchiveContents(Closeable):
         """
         return self._libraries.existing(collection)
 
+    def log_growth(self, collection: str) -> None:
+        """Log once, as a warning, that a server would search a large collection faster."""
+        self._libraries.log_growth(collection)
+
     def facets(
         self, collection: str, field: str, *, where: Where | None = None, most: int = 20
     ) -> dict[Value, int]:

@@ -1,5 +1,6 @@
 """The libraries of one store, opened at the first use and kept open."""
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,11 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from imgsearch.backends import StoreOptions, versions
+from imgsearch.backends import StoreOptions, is_embedded, versions
 from imgsearch.backends.regions import has_regions
 from imgsearch.encoders.detector import Detection
-from imgsearch.errors import CollectionNotFound, ConfigError, LimitExceeded, SchemaMismatch
+from imgsearch.errors import (
+    CollectionNotFound,
+    ConfigError,
+    ImgSearchError,
+    LimitExceeded,
+    SchemaMismatch,
+)
 from imgsearch.images import MAX_PIXELS, checked_limit
+from imgsearch.library import growth
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.hit_finder import StoreSearch
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
 
 WORTH_AN_INDEX: Final = 256
 """The number of images from which an index is worth its cost. Fewer use brute force."""
+_log = logging.getLogger(__name__)
 
 
 class Libraries:
@@ -59,10 +68,11 @@ class Libraries:
         self._store_options = replace(store, url=self.url)
         # an embedded store runs one call at a time, and compares rows outside the index in Python,
         # which takes 25 µs a row
-        self.embedded = self.url.startswith("milvus-lite:")
+        self.embedded = is_embedded(self.url)
         self.store_search: StoreSearch | None = None
         self._open: dict[str, Library] = {}
         self._waiting: dict[str, int] = {}  # images that are not indexed yet
+        self._advised: set[str] = set()  # collections whose growth was logged
         self._lock = threading.RLock()
 
     def get(self, name: str) -> Library:
@@ -179,6 +189,24 @@ class Libraries:
             self._waiting[name] = 0 if due or report.indexed else waiting
         if due:
             self.get(name).collection.flush()
+        if due or report.indexed:
+            self.log_growth(name)
+
+    def log_growth(self, name: str) -> None:
+        """Log once that a server would search a collection faster; see `library.growth`."""
+        if not self.embedded or name in self._advised:
+            return
+        try:
+            library = self.existing(name)
+            line = growth.advice(self.url, library.collection, name=name)
+        except ImgSearchError as error:  # advice must not fail an addition that succeeded
+            _log.info("the search time of collection %r was not measured: %s", name, error)
+            return
+        with self._lock:
+            is_new = bool(line) and name not in self._advised
+            self._advised |= {name} if is_new else set()
+        if is_new:
+            _log.warning("%s", line)
 
     def drop(self, name: str) -> None:
         """Delete a collection if it exists."""

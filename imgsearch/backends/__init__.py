@@ -141,6 +141,11 @@ def is_there(url: str | PathLike[str]) -> bool:
         raise ConfigError(f"store path {rest[:80]!r} is invalid: {error.strerror}") from error
 
 
+def is_embedded(url: str) -> bool:
+    """Return whether the canonical URL of a store names one that Milvus Lite runs in-process."""
+    return url.startswith(f"{_FILES['.db']}:")
+
+
 def release(backend: VectorBackend) -> None:
     """Release one use of a shared backend; the last release closes it.
 
@@ -296,6 +301,7 @@ __all__ = [
     "VectorBackend",
     "canonical",
     "connect",
+    "is_embedded",
     "is_there",
     "register",
     "release",

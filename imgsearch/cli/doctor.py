@@ -1,7 +1,7 @@
 """doctor: check the installation, the settings, stores and the archive."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ from imgsearch.errors import ConfigError, MissingExtra
 from imgsearch.settings import Settings, config_in_use
 
 if TYPE_CHECKING:
-    from imgsearch.library.doctor import Finding
+    from imgsearch.library.doctor import Finding, Store
 
 _MARKS = {"ok": "ok", "absent": "–", "wrong": "WRONG"}  # noqa: RUF001 - a dash in a table
 _VECTORS: Final = "vectors.db"  # in the archive's folder
@@ -37,22 +37,27 @@ def doctor(store: tuple[str, ...], data: Path, as_json: bool) -> None:  # noqa: 
     IMGSEARCH_CATALOG and IMGSEARCH_OBJECTS name. Nothing is changed. The exit code is 1 if a check
     fails.
     """
-    report(list(_findings(store, data)), as_json=as_json)
+    report(list(_findings(store, data)), as_json=as_json, notes=_notes(store, data))
 
 
-def report(findings: "list[Finding]", *, as_json: bool) -> None:
-    """Print findings as a table, or as JSON. Exits with 1 if one of them is wrong."""
+def report(findings: "list[Finding]", *, as_json: bool, notes: Iterable[str] = ()) -> None:
+    """Print findings as a table, or as JSON, and notes on standard error.
+
+    Exits with 1 if one of the findings is wrong.
+    """
     if as_json:
         show.echo_json([asdict(finding) for finding in findings])
     else:
         rows = [(_MARKS[one.state], one.what, one.fact, one.advice) for one in findings]
         show.table(("", "check", "result", "advice"), rows)
+    for note in notes:
+        show.note(note)
     if any(finding.state == "wrong" for finding in findings):
         sys.exit(1)
 
 
 def _findings(urls: tuple[str, ...], data: Path) -> "Iterator[Finding]":
-    from imgsearch.library.doctor import Finding, Store, examine, installation
+    from imgsearch.library.doctor import Finding, examine, installation
 
     try:
         settings = Settings.from_environment()
@@ -62,13 +67,34 @@ def _findings(urls: tuple[str, ...], data: Path) -> "Iterator[Finding]":
         yield from installation()
         return
     yield _config(file, profile)
+    yield from examine(_stores(settings, urls, data), timeout=settings.timeout)
+    yield from archive_findings(settings, data)
+
+
+def _stores(settings: Settings, urls: tuple[str, ...], data: Path) -> "list[Store]":
+    from imgsearch.library.doctor import Store
+
     stores = [
         Store(url, settings.token(url), settings.secret(url)) for url in urls or (settings.store,)
     ]
     if not settings.db and data.is_dir():
         stores.append(Store(str(data / _VECTORS)))
-    yield from examine(stores, timeout=settings.timeout)
-    yield from archive_findings(settings, data)
+    return stores
+
+
+def _notes(urls: tuple[str, ...], data: Path) -> list[str]:
+    """Return the advice to move large collections out of the stores."""
+    from imgsearch.library.doctor import growth_advice
+
+    try:
+        settings = Settings.from_environment()
+    except ConfigError:  # a finding reports it
+        return []
+    return [
+        line
+        for store in _stores(settings, urls, data)
+        for line in growth_advice(store, settings.timeout)
+    ]
 
 
 def archive_findings(settings: Settings, data: Path) -> "Iterator[Finding]":

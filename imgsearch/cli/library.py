@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from imgsearch.images.streams import listed_in
 from imgsearch.library.progress import Progress, Report
 from imgsearch.settings import Settings
 from imgsearch.text import counted
+
+if TYPE_CHECKING:
+    from imgsearch.library.library import Library
 
 
 @click.command()
@@ -104,6 +107,7 @@ def add(
                 writers=writers,
             )
             total, url = library.count(), library.url
+            note_growth(library)
             sync.print_report(result, total, url, as_json=as_json, report=report)
             return
         columns = ListColumns(
@@ -136,6 +140,7 @@ def add(
             **writers,
         )
         total = library.count()
+        note_growth(library)
     if as_json:
         show.echo_json({**asdict(result), "count": total})
     else:
@@ -165,6 +170,7 @@ def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 
             "foreign": library.collection.foreign,
             "thresholds": library.thresholds.to_dict(),
         }
+        note_growth(library)
     if as_json:
         show.echo_json(facts)
     else:
@@ -204,6 +210,16 @@ def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bo
         show.note(f"not in the library: {show.printable(text)}")
     if not removed:
         sys.exit(1)
+
+
+def note_growth(library: "Library") -> None:
+    """Print a note if a server would search the library faster; see `imgsearch.library.growth`."""
+    from imgsearch.library import growth
+
+    if library.exists() and (
+        advice := growth.advice(library.url, library.collection, name=library.name)
+    ):
+        show.note(advice)
 
 
 def _check_stdin(names: Sequence[str], *, null: bool) -> None:

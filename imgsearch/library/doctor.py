@@ -19,6 +19,7 @@ from imgsearch.errors import (
     MissingExtra,
     StoreLocked,
 )
+from imgsearch.library import growth
 from imgsearch.library.extras import Extra, extras
 from imgsearch.settings import TIMEOUT
 
@@ -167,6 +168,25 @@ def check_store(store: Store, timeout: float) -> Iterator[Finding]:
     yield Finding(what, "ok", f"responds in {seconds:.2f} s; {collections}")
     for name, fault in faults.items():
         yield Finding(f"collection {name}", "wrong", f"in {store.url}: {fault}", _DAMAGED)
+
+
+def growth_advice(store: Store, timeout: float) -> list[str]:
+    """Return the advice of `imgsearch.library.growth` for each collection of a store.
+
+    Returns none for a store that cannot be read, which `check_store` reports.
+    """
+    try:
+        url = backends.canonical(store.url)
+        if not (backends.is_embedded(url) and backends.is_there(url)):
+            return []
+        with backends.connect(url, token=store.token, timeout=timeout) as backend:
+            lines = [
+                growth.advice(url, versions.open_named(backend, name), name=name)
+                for name in versions.collections(backend)
+            ]
+    except ImgSearchError:
+        return []
+    return [line for line in lines if line]
 
 
 def _advice(error: ImgSearchError, store: Store) -> str:

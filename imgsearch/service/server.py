@@ -130,11 +130,14 @@ def mend(archive: Archive, *, alone: bool) -> Repaired:
 def warm(archive: Archive) -> None:
     """Load the encoder, so that the first request does not wait for it.
 
+    Logs advice if the collection is too large for an embedded store.
+
     Raises:
         EncoderError: the encoder cannot be loaded, or does not match the collection.
     """
     if (library := archive.default()) is not None:
         library.encode(np.zeros((64, 64, 3), dtype=np.uint8))
+        archive.log_growth(library.name)
 
 
 @contextmanager

@@ -42,6 +42,20 @@ def test_store_lists_its_collections(tmp_path):
     assert "bilder" in run(tmp_path / "x.db").stdout
 
 
+def test_large_embedded_store_is_no_failure(tmp_path, monkeypatch):
+    from imgsearch.backends import Schema
+    from imgsearch.library import growth
+
+    monkeypatch.setattr(growth, "MANY", 0)
+    with connect(str(tmp_path / "x.db")) as store:
+        store.create("bilder", Schema(4))
+    done = run(tmp_path / "x.db", "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)
+    assert "a search takes" not in done.stdout
+    assert f"imgsearch copy {tmp_path}/x.db milvus://HOST:19530 --collection bilder" in done.stderr
+
+
 def test_damaged_collections_are_named(tmp_path):
     from imgsearch.backends import Schema
 
