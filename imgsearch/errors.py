@@ -28,6 +28,7 @@ ImgSearchError
 │   ├── FieldInvalid         a field, id or filter does not fit the schema      (ValueError)
 │   ├── IndexRefused         the store did not build the requested index
 │   ├── StoreLocked          another process has the store open
+│   ├── StoreReadOnly        the store is read-only
 │   └── BackendUnavailable   the store did not answer in time; safe to retry    (ConnectionError)
 ├── OperatorNotFound         a pipeline names an unknown operator               (LookupError)
 ├── DatasetError             a folder, csv or archive is not a valid dataset    (ValueError)
@@ -199,6 +200,10 @@ class IndexRefused(BackendError):
 
 class StoreLocked(BackendError):
     """Another process has the store open."""
+
+
+class StoreReadOnly(BackendError):
+    """The store is read-only: a parquet file, or the folder of a job."""
 
 
 class BackendUnavailable(BackendError, ConnectionError):

@@ -20,6 +20,8 @@ from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.milvus import imports as milvus_imports
 from imgsearch.backends.schema import Index, Metric, Schema
 from imgsearch.backends.tencent.address import Options
+from imgsearch.backends.vectors import place
+from imgsearch.backends.vectors.place import SCHEME
 from imgsearch.errors import ConfigError, MissingExtra
 from imgsearch.settings import TIMEOUT, quiet_grpc
 from imgsearch.types import check_access
@@ -28,6 +30,7 @@ from imgsearch.types import check_access
 _DRIVERS: Final = {
     "memory": ("memory", (), ""),
     "parquet": ("parquet", (), ""),
+    "vectors": ("vectors.store", (), ""),
     "milvus-lite": ("milvus.backend", ("pymilvus", "milvus_lite"), ""),
     "milvus": ("milvus.backend", ("pymilvus",), ""),
     "milvus+https": ("milvus.backend", ("pymilvus",), ""),
@@ -64,6 +67,8 @@ def connect(
       ``ACCOUNT:KEY``. Options are ``?shards=1&replicas=0&consistency=strong&ca=FILE``.
     - ``vectors.parquet``, ``parquet:///abs/vectors.parquet``: a file of `Library.to_parquet`, for
       exact search; it is read into memory and never written.
+    - ``JOB``, ``vectors:JOB``, ``s3://bucket/JOB``: the folder of a job of `imgsearch.embed`, for
+      exact search; it is never written. `token` is ``KEY:SECRET`` of S3.
     - ``memory://name``: exact search in memory, kept until the process ends. `close` deletes the
       unnamed store ``memory://``.
 
@@ -134,7 +139,10 @@ def is_there(url: str | PathLike[str]) -> bool:
     Raises:
         ConfigError: as for `connect`.
     """
-    scheme, _, rest = canonical(url).partition("://")
+    url = canonical(url)
+    if url.startswith(SCHEME):
+        return place.exists(url)
+    scheme, _, rest = url.partition("://")
     try:
         return scheme not in _FILES.values() or Path(rest).exists()
     except OSError as error:
@@ -176,6 +184,8 @@ def _text(url: object) -> str:
 
 
 def _canonical(url: str) -> str:
+    if place.is_job(url):
+        return place.canonical(url)
     if "://" not in url:
         return _canonical_path(url)
     scheme, _, rest = url.partition("://")
@@ -207,7 +217,8 @@ def _canonical_path(path: str) -> str:
     scheme = _FILES.get(Path(path).suffix)
     if scheme is None:
         raise ConfigError(
-            f"store {path!r} is invalid. Use PATH.db, PATH.parquet, memory://NAME or milvus://HOST."
+            f"store {path!r} is invalid. Use PATH.db, PATH.parquet, the folder of a job, "
+            "memory://NAME or milvus://HOST."
         )
     try:
         return f"{scheme}://{Path(path).expanduser().resolve()}"
@@ -271,7 +282,7 @@ def _plugin(scheme: str) -> type[VectorBackend]:
 
 
 def _driver(url: str) -> type[VectorBackend]:
-    scheme = url.partition("://")[0]
+    scheme = url.partition(":" if url.startswith(SCHEME) else "://")[0]
     if scheme in _registered:
         return _registered[scheme]
     if scheme not in _DRIVERS:

@@ -8,7 +8,7 @@ program needs the columns "id" and "vector"; its encoder is unknown. Vectors tha
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -18,10 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from typing_extensions import override
 
-from imgsearch.backends.base import Capabilities, VectorBackend
+from imgsearch.backends.base import Capabilities
 from imgsearch.backends.checks import can_compare
 from imgsearch.backends.collection import Collection
+from imgsearch.backends.columns import ARROW_TYPES
 from imgsearch.backends.memory import MemoryCollection, Rows, Shelf
+from imgsearch.backends.read_only import ReadOnlyBackend, ReadOnlyCollection
 from imgsearch.backends.schema import METRICS, Index, Schema
 from imgsearch.errors import (
     BackendError,
@@ -29,6 +31,7 @@ from imgsearch.errors import (
     ImgSearchError,
     SchemaMismatch,
     SourceError,
+    StoreReadOnly,
 )
 from imgsearch.fields import ZEROS, FieldType, can_filter
 from imgsearch.types import Record, Value
@@ -37,12 +40,9 @@ KEY: Final = b"imgsearch"
 NAME: Final = b"imgsearch.collection"
 _DEFAULT: Final = "images"  # the name under which a file's only collection is opened
 _BATCH: Final = 2_000  # rows in a row group: 16 MB of vectors with 2,048 dimensions
-_TYPES: Final[Mapping[FieldType, pa.DataType]] = {
-    "str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(),
-}  # fmt: skip
 
 
-class Backend(VectorBackend):
+class Backend(ReadOnlyBackend):
     """One collection in a file, read into memory. All writes are refused."""
 
     @override
@@ -60,49 +60,30 @@ class Backend(VectorBackend):
         return [self._name]
 
     @override
-    def create(self, name: str, schema: Schema) -> Collection:
-        raise self._read_only_error()
-
-    @override
     def open(self, name: str) -> Collection:
         if name not in (self._name, _DEFAULT):
             raise CollectionNotFound(f"no collection {name!r} in {self.url}, only {self._name!r}")
-        return ParquetCollection(name, self._rows, self._read_only_error())
-
-    @override
-    def drop(self, name: str) -> None:
-        self.open(name)
-        raise self._read_only_error()
+        return ParquetCollection(name, self._rows, self.refusal)
 
     @override
     def _close(self) -> None:
         pass
 
-    def _read_only_error(self) -> BackendError:
-        return BackendError(
+    @property
+    @override
+    def refusal(self) -> StoreReadOnly:
+        return StoreReadOnly(
             f"{self.url} cannot be written: a parquet file is read-only. Copy it first: "
             f"imgsearch copy {self._file.name} photos.db"
         )
 
 
-class ParquetCollection(MemoryCollection):
+class ParquetCollection(ReadOnlyCollection, MemoryCollection):
     """The collection of a file. `refusal` is the error of all writes."""
 
-    def __init__(self, name: str, rows: Rows, refusal: BackendError) -> None:
+    def __init__(self, name: str, rows: Rows, refusal: StoreReadOnly) -> None:
         super().__init__(name, rows)
-        self._refusal = refusal
-
-    @override
-    def require_own(self) -> None:
-        raise self._refusal
-
-    @override
-    def _upsert(self, records: Sequence[Record]) -> None:
-        raise self._refusal
-
-    @override
-    def _delete(self, ids: Sequence[str]) -> None:
-        raise self._refusal
+        self.refusal = refusal
 
 
 class ReadRecords(Protocol):
@@ -127,7 +108,7 @@ def write(
     path = Path(file).expanduser()
     types = dict(description.fields) | _undeclared(description, read(vectors=False))
     columns = [("id", pa.string()), ("vector", pa.list_(pa.float32(), description.dim))]
-    columns += [(field, _TYPES[kind]) for field, kind in types.items()]
+    columns += [(field, ARROW_TYPES[kind]) for field, kind in types.items()]
     metadata = {KEY: description.to_json().encode(), NAME: name.encode()}
     schema = pa.schema(columns, metadata)
     try:
@@ -176,7 +157,7 @@ def _write_rows(
         for name, kind in types.items():
             values = (record.fields.get(name) for record in part)
             cells = [None if value is None else python[kind](value) for value in values]
-            arrays.append(pa.array(cells, _TYPES[kind]))
+            arrays.append(pa.array(cells, ARROW_TYPES[kind]))
         writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
         count += len(part)
     return count
@@ -233,7 +214,7 @@ def _schema(file: Path, columns: pa.Schema, metadata: Mapping[bytes, bytes]) -> 
     fields = {
         column.name: name
         for column in columns
-        for name, type_ in _TYPES.items()
+        for name, type_ in ARROW_TYPES.items()
         if column.type == type_ and can_filter(column.name)
     }
     return Schema(kind.list_size, index=Index("flat"), fields=fields)
@@ -268,7 +249,7 @@ def _cells(file: Path, batch: pa.RecordBatch, name: str, kind: FieldType | None)
     """
     column = batch.column(name)
     try:
-        cells: list[Any] = (column.cast(_TYPES[kind]) if kind else column).to_pylist()
+        cells: list[Any] = (column.cast(ARROW_TYPES[kind]) if kind else column).to_pylist()
     except (pa.ArrowException, ArithmeticError, ValueError) as error:
         raise SchemaMismatch(
             f"{file}: its column {name!r} of type {column.type} cannot be read as "

@@ -70,7 +70,7 @@ def _folder(url: str) -> Path | None:
 def _bucket(
     url: str, *, key: str | None, secret: str | None, timeout: float, create: bool
 ) -> ObjectStore:
-    from imgsearch.objects.s3_url import S3Url
+    from imgsearch.s3_url import S3Url
 
     place = S3Url.parse(url)
     place = replace(place, create=place.create and create)

@@ -26,7 +26,7 @@ from typing_extensions import override
 
 from imgsearch.errors import ObjectNotFound, ObjectStoreError
 from imgsearch.objects.base import CONTENT, ObjectStore
-from imgsearch.objects.s3_url import S3Url
+from imgsearch.s3_url import S3Url
 from imgsearch.settings import connect_timeout
 
 _PIECE: Final = 1 << 20  # bytes

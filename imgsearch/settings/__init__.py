@@ -144,7 +144,12 @@ class Settings:
         return {
             "IMGSEARCH_TENCENT_KEY": self.tencent_key,
             "IMGSEARCH_MILVUS_TOKEN": self.milvus_token,
+            "IMGSEARCH_S3_SECRET": self._s3_token,
         }.get(self.secret(url))
+
+    @property
+    def _s3_token(self) -> str | None:
+        return f"{self.s3_key}:{self.s3_secret}" if self.s3_key and self.s3_secret else None
 
     @staticmethod
     def secret(url: str) -> str:
@@ -154,6 +159,8 @@ class Settings:
         """
         if url.startswith("tencent"):
             return "IMGSEARCH_TENCENT_KEY"
+        if url.startswith(("s3://", "vectors:s3://")):
+            return "IMGSEARCH_S3_SECRET"
         return "IMGSEARCH_MILVUS_TOKEN" if url.startswith(("milvus://", "milvus+")) else ""
 
 

@@ -76,6 +76,7 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     ),
     errors.IndexRefused: Kind(503, "store_failed", _STORE),
     errors.StoreLocked: Kind(503, "store_locked", "Another process has locked the store.", retry=5),
+    errors.StoreReadOnly: Kind(409, "store_read_only", "The vector store is read-only."),
     errors.BackendUnavailable: Kind(503, "store_unavailable", _STORE, retry=5),
     errors.OperatorNotFound: Kind(500, "internal", "The service failed; see its log."),
     errors.DatasetError: Kind(422, "source_unreadable", "The source cannot be read."),

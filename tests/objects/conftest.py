@@ -36,7 +36,7 @@ def shelf(request, tmp_path):
     else:
         url, keys = request.getfixturevalue("place")
         from imgsearch.objects.s3 import S3Store
-        from imgsearch.objects.s3_url import S3Url
+        from imgsearch.s3_url import S3Url
 
         # two keys a page, so that listings have several pages
         store = S3Store(S3Url.parse(url + "&create=1"), **keys, page=2)

@@ -1,0 +1,1 @@
+"""Job folders: vectors in parquet files, read like a store."""
