@@ -1,15 +1,15 @@
-"""Object detection with the library transformers.
+"""Detectors of objects: their options, and object detection with the library transformers.
 
 https://huggingface.co/docs/transformers/tasks/object_detection
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -26,6 +26,12 @@ from imgsearch.errors import (
 from imgsearch.images.regions import Region, select
 from imgsearch.text import load_json
 from imgsearch.types import Pixels
+
+if TYPE_CHECKING:
+    from imgsearch.encoders.opencv_detector import OpenCVDetector
+
+OPENCV: Final = "detector.json"
+"""The file that marks a folder as a detector for OpenCV; see `opencv_detector`."""
 
 WEIGHTS: Final = "model.safetensors"
 _FILES: Final = ("config.json", "preprocessor_config.json", WEIGHTS)
@@ -46,8 +52,9 @@ class Detection:
     """A detector's folder and the options that select its regions.
 
     `weights` is a folder with config.json, preprocessor_config.json and model.safetensors of an
-    object detection model of transformers, such as RT-DETR, D-FINE or YOLOS. The other fields are
-    arguments of `images.regions.select`.
+    object detection model of transformers, such as RT-DETR, D-FINE or YOLOS, or with a
+    detector.json and the graph that it describes, which OpenCV runs (see `opencv_detector`). The
+    other fields are arguments of `images.regions.select`.
 
     Raises:
         ConfigError: `threshold` is not in [0, 1], or `most` or `smallest` is below 1.
@@ -81,18 +88,18 @@ class Detection:
             raise ConfigError(f"regions must be a detector's folder or a Detection, not {folder!r}")
         return cls(str(Path(folder).expanduser().resolve()))
 
-    def build(self) -> "Detector":
+    def build(self) -> "Detector | OpenCVDetector":
         """Build the detector. It is cached until a file of the folder changes.
 
         Raises:
-            MissingExtra: torch or transformers is not installed.
+            MissingExtra: torch or transformers is not installed, or for OpenCV cv2.
             WeightsNotFound, WeightsInvalid: the folder is missing, or is not a detector's.
         """
         folder = Path(self.weights).expanduser().resolve()
         with _lock:
             cached, stamp = _detectors.get(folder), files.stamp(folder)
             if cached is None or cached[0] != stamp:
-                cached = _detectors[folder] = stamp, Detector(folder)
+                cached = _detectors[folder] = stamp, _build(folder)
             return cached[1]
 
     def __call__(self, image: Pixels) -> list[Region]:
@@ -115,8 +122,16 @@ class Detection:
         )
 
 
+def _build(folder: Path) -> "Detector | OpenCVDetector":
+    if not (folder / OPENCV).is_file():
+        return Detector(folder)
+    from imgsearch.encoders.opencv_detector import OpenCVDetector
+
+    return OpenCVDetector(folder)
+
+
 class Detector:
-    """A detector in float32 on the CPU, which runs one call at a time."""
+    """A detector of transformers in float32 on the CPU, which runs one call at a time."""
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         """Load the folder without running its code and without downloads.
@@ -182,7 +197,7 @@ class Detector:
         names = self._model.config.id2label
         columns = (result[key].tolist() for key in ("boxes", "labels", "scores"))
         return [
-            Region(_round(box), _label(names.get(label, label)), score)
+            Region.of(box, names.get(label, label), score)
             for box, label, score in zip(*columns, strict=True)
         ]
 
@@ -257,15 +272,5 @@ def _faults(report: Any) -> str:
     )
 
 
-def _round(box: Sequence[float]) -> tuple[int, int, int, int]:
-    left, top, right, bottom = (round(edge) for edge in box)
-    return left, top, right, bottom
-
-
-def _label(label: object) -> str:
-    """Return a label that every store accepts: valid UTF-8 without NUL."""
-    return str(label).replace("\0", "").encode("utf-8", "backslashreplace").decode()
-
-
 _lock: Final = threading.Lock()
-_detectors: Final[dict[Path, tuple[tuple[str | int, ...], Detector]]] = {}
+_detectors: Final[dict[Path, tuple[tuple[str | int, ...], "Detector | OpenCVDetector"]]] = {}

@@ -24,6 +24,16 @@ class Region:
     label: str = ""
     score: float = 1.0
 
+    @classmethod
+    def of(cls, edges: Sequence[float], label: object, score: float) -> "Region":
+        """Return the region of a detector's box; its edges are rounded.
+
+        The label becomes a text that every store accepts: valid UTF-8 without NUL.
+        """
+        left, top, right, bottom = (round(edge) for edge in edges)
+        text = str(label).replace("\0", "").encode("utf-8", "backslashreplace").decode()
+        return cls((left, top, right, bottom), text, score)
+
 
 def select(
     regions: Iterable[Region],

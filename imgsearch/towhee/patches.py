@@ -204,9 +204,8 @@ def detector_folder() -> str:
     if settings.detector is None:
         raise ConfigError(
             "ops.object_detection needs a detector's folder, because Towhee's hub no longer "
-            "exists. Pass weights=FOLDER, or set IMGSEARCH_DETECTOR: a folder with config.json, "
-            "preprocessor_config.json and model.safetensors of an object detection model of "
-            "transformers, such as RT-DETR."
+            "exists. Pass weights=FOLDER, or set IMGSEARCH_DETECTOR: the folder of an object "
+            "detector of transformers, such as RT-DETR, or for OpenCV; see docs/detectors.md."
         )
     return str(settings.detector)
 
