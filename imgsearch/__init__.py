@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from imgsearch.evaluation.image_comparison import compare_images as compare_images
     from imgsearch.evaluation.model_comparison import compare_models as compare_models
     from imgsearch.filters import Field as Field
+    from imgsearch.library.copy import copy as copy
     from imgsearch.library.fusion import search_fused as search_fused
     from imgsearch.library.hits import Hits as Hits
     from imgsearch.library.library import Library as Library
@@ -75,6 +76,7 @@ _HOMES = {
     "compare_models": "evaluation.model_comparison",
     "connect": "backends",
     "contact_sheet": "report.contact_sheet",
+    "copy": "library.copy",
     "embed_pipeline": "pipelines",
     "errors": "",
     "evaluate": "evaluation.evaluator",
@@ -111,6 +113,7 @@ __all__ = [
     "compare_models",
     "connect",
     "contact_sheet",
+    "copy",
     "embed_pipeline",
     "errors",
     "evaluate",

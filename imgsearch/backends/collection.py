@@ -6,6 +6,7 @@ underscore methods, and can rely on these checks.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -318,6 +319,15 @@ class Collection(ABC):
         for a while, and a small number of rows always. Waits at most `seconds`.
         """
         return self.indexed()
+
+    @contextmanager
+    def bulk_writes(self) -> Iterator[None]:
+        """Return a context manager for writing many records; leaving it builds the index.
+
+        Some stores index each record when it is written otherwise. Records that are written in the
+        block may be missing from searches until its end.
+        """
+        yield
 
     @abstractmethod
     def flush(self) -> None:

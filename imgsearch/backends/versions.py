@@ -111,10 +111,11 @@ def drop(store: VectorBackend, name: str) -> None:
         notes.remove_entries(store, _ids(name))
 
 
-def begin(store: VectorBackend, name: str, schema: Schema) -> Collection:
+def begin(store: VectorBackend, name: str, schema: Schema, *, fresh: bool = False) -> Collection:
     """Return the shadow of a collection, to be filled. It is created unless it exists already.
 
-    A former collection with this schema becomes the shadow, so the way back is short.
+    A former collection with this schema becomes the shadow, so the way back is short. With `fresh`
+    a new shadow is empty; and the name may be new, or an alias of the current collection.
 
     Raises:
         ConfigError: the name is an alias.
@@ -122,13 +123,16 @@ def begin(store: VectorBackend, name: str, schema: Schema) -> Collection:
         SchemaMismatch: a shadow with another schema exists; see `discard`.
     """
     versions = read(store, name)
-    if (real := store.open(versions.current).name) != versions.current:
+    if fresh:
+        versions = replace(versions, current=_real(store, versions.current))
+    elif (real := store.open(versions.current).name) != versions.current:
         raise ConfigError(
             f"{name!r} is an alias of collection {real!r}, which has no versions of its own. Use "
             "the collection's name."
         )
     if not versions.shadow:
-        shadow = _former_with(store, versions, schema) or _free_name(store, name)
+        known = "" if fresh else _former_with(store, versions, schema)
+        shadow = known or _free_name(store, name)
         former = tuple(other for other in versions.former if other != shadow)
         if shadow in versions.former:  # its logs describe the images that it had then
             logs = [id_ for id_ in notes.entries(store) if id_.startswith(f"{shadow}/")]
@@ -147,10 +151,11 @@ def shadow(store: VectorBackend, name: str) -> Collection | None:
         return None
 
 
-def switch(store: VectorBackend, name: str) -> Versions:
+def switch(store: VectorBackend, name: str, *, settled: bool = False) -> Versions:
     """Make the shadow the current collection, and the current one a former one, in one write.
 
-    The shadow must be flushed. Call `settle` once late writes were carried over.
+    The shadow must be flushed. Call `settle` once late writes were carried over; `settled` says
+    that there are none. A name that was new has no former collection.
 
     Raises:
         ConfigError: there is no shadow.
@@ -158,16 +163,28 @@ def switch(store: VectorBackend, name: str) -> Versions:
     versions = read(store, name)
     if not versions.shadow:
         raise ConfigError(f"collection {name!r} has no version to switch to. Fill one first.")
+    former = (versions.current,) if _exists(store, versions.current) else ()
     return _write(
         store,
         replace(
             versions,
             current=versions.shadow,
             shadow="",
-            former=(*versions.former, versions.current),
-            settled=False,
+            former=(*versions.former, *former),
+            settled=settled,
         ),
     )
+
+
+def publish(store: VectorBackend, name: str) -> None:
+    """Make a name an alias of its current collection, so that other programs find the collection.
+
+    A name that a collection has, and a store without aliases, stay as they are.
+    """
+    current = read(store, name).current
+    if current != name and name not in store.names():
+        with suppress(BackendError):
+            store.set_alias(name, current)
 
 
 def settle(store: VectorBackend, name: str) -> None:
@@ -200,10 +217,8 @@ def drop_former(store: VectorBackend, name: str) -> int:
             store.drop(former)
             dropped += 1
     if versions.former:
-        versions = _write(store, replace(versions, former=(), settled=True))
-    if versions.current != name and name not in store.names():
-        with suppress(BackendError):
-            store.set_alias(name, versions.current)
+        _write(store, replace(versions, former=(), settled=True))
+    publish(store, name)
     return dropped
 
 
@@ -302,15 +317,30 @@ def _former_with(store: VectorBackend, versions: Versions, schema: Schema) -> st
     return ""
 
 
+def _real(store: VectorBackend, name: str) -> str:
+    """Return the name of the collection that a name or an alias stands for; a new name itself."""
+    try:
+        return store.open(name).name
+    except CollectionNotFound:
+        return name
+
+
+def _exists(store: VectorBackend, name: str) -> bool:
+    """Return whether a collection or an alias has this name; another program may have made it."""
+    try:
+        store.encoder(name)
+    except CollectionNotFound:
+        return False
+    except SchemaMismatch:
+        pass
+    return True
+
+
 def _free_name(store: VectorBackend, name: str) -> str:
     """Return an unused name for a new version: neither a collection nor an alias has it."""
     number = 2
     while True:
         candidate = f"{name[:_LONGEST]}_v{number}"
-        try:
-            store.encoder(candidate)
-        except CollectionNotFound:
+        if not _exists(store, candidate):
             return candidate
-        except SchemaMismatch:  # another program's, or damaged
-            pass
         number += 1

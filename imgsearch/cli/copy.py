@@ -1,7 +1,7 @@
 """copy: copy a collection to another store, and verify it."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
@@ -9,25 +9,32 @@ from imgsearch.cli import options, show
 from imgsearch.settings import Settings
 from imgsearch.text import counted
 
-if TYPE_CHECKING:
-    from imgsearch.library.stores import Metric
-
 
 @click.command()
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @click.option("--collection", default="images", show_default=True, help="Collection to copy.")
 @click.option("--as", "name", metavar="NAME", help="Name of the copy, if it differs.")
+@click.option(
+    "--alias",
+    metavar="NAME",
+    help="Name whose readers change over to a new collection, once the copy is verified.",
+)
+@click.option(
+    "--writers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Number of threads that write.",
+)
 @options.index
 @options.as_json
 def copy(
     source: str,
     target: str,
     collection: str,
-    name: str | None,
-    index: str | None,
-    metric: "Metric | None",
     as_json: bool,  # noqa: FBT001 - click passes flags by name
+    **choices: Any,
 ) -> None:
     """Copy a collection to another store, and verify the copy.
 
@@ -35,6 +42,9 @@ def copy(
     interrupted copy can be run again, and nothing is deleted in TO. The copy has the source's index
     and metric, unless --index or --metric is given. A TO that ends in .parquet is a file of ids,
     vectors and fields, which is written anew; it is searched like a store, but never added to.
+
+    With --alias the copy is a new collection, and the one that readers used before is kept:
+    `imgsearch migrate --drop-old` deletes it.
     """
     from imgsearch.library import stores
     from imgsearch.library.copy import copy as copy_collection
@@ -57,9 +67,7 @@ def copy(
             origin,
             destination,
             collection,
-            name=name,
-            index=index,
-            metric=metric,
+            **choices,
             on_progress=lambda count, total: bars.update("copying", count, total),
         )
     if as_json:

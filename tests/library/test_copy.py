@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from imgsearch.backends import Index, Schema, connect
+from imgsearch.backends import Index, Schema, connect, versions
 from imgsearch.backends.memory import MemoryCollection
 from imgsearch.cli import cli
 from imgsearch.errors import (
@@ -45,6 +45,12 @@ def source():
 def target(request, tmp_path):
     url = f"memory://{uuid.uuid4().hex}" if request.param == "memory" else str(tmp_path / "x.db")
     with connect(url) as store:
+        yield store
+
+
+@pytest.fixture
+def other():
+    with connect(f"memory://{uuid.uuid4().hex}") as store:
         yield store
 
 
@@ -136,6 +142,112 @@ def test_copy_onto_itself_is_rejected():
         copy(store, store, "images", name="bilder")
         with pytest.raises(ConfigError, match="onto itself"):
             copy(store, store, "images")
+
+
+def current(store, name):
+    return versions.open_named(store, name)
+
+
+def test_alias_moves_to_a_verified_copy_and_the_old_collection_stays(source, other):
+    other.create("images", replace(SCHEMA, encoder=Fingerprint("alt", DIM))).upsert(records(3))
+    watch = versions.Watch(other, "images")
+    seen = []
+    done = copy(
+        source,
+        other,
+        "images",
+        alias="images",
+        writers=3,
+        on_progress=lambda *_: seen.append(versions.read(other, "images").current),
+    )
+    assert (done.copied, done.skipped, done.compared) == (1_234, 0, 100)
+    assert seen[:-1] == ["images"] * (len(seen) - 1)
+    assert watch.moved(now=True)
+    assert watch.current == "images_v2"
+    assert held(current(other, "images")) == held(source.open("images"))
+    assert versions.read(other, "images").former == ("images",)
+    assert other.open("images").count() == 3
+    again = copy(source, other, "images", alias="images")
+    assert (again.copied, again.skipped) == (0, 1_234)
+    assert current(other, "images").name == "images_v2"
+
+
+def test_alias_of_a_new_name_is_found_after_the_copy_only(source, other):
+    def check(done, total):
+        if done < total:
+            with pytest.raises(CollectionNotFound):
+                current(other, "fotos")
+            assert "fotos" not in versions.collections(other)
+
+    copy(source, other, "images", alias="fotos", on_progress=check)
+    assert current(other, "fotos").count() == 1_234
+    assert versions.read(other, "fotos").former == ()
+    assert "fotos" in versions.collections(other)
+
+
+def test_alias_of_the_store_moves_with_the_readers(source, tmp_path):
+    with connect(str(tmp_path / "x.db")) as other:
+        other.create("a1", SCHEMA).upsert(records(2))
+        other.set_alias("fotos", "a1")
+        copy(source, other, "images", alias="fotos")
+        assert other.open("fotos").count() == 1_234  # as another program finds it
+        assert versions.read(other, "fotos").former == ("a1",)
+        assert other.open("a1").count() == 2
+
+
+def test_interrupted_copy_with_an_alias_resumes(source, other):
+    class PulledPlugError(Exception):
+        pass
+
+    def pull(done, total):
+        if done >= 1_000:
+            raise PulledPlugError
+
+    with pytest.raises(PulledPlugError):
+        copy(source, other, "images", alias="fotos", writers=2, on_progress=pull)
+    done = copy(source, other, "images", alias="fotos")
+    assert done.skipped >= 1_000
+    assert held(current(other, "fotos")) == held(source.open("images"))
+
+
+def test_changed_source_becomes_another_version(source, other):
+    copy(source, other, "images", alias="fotos")
+    source.open("images").delete(["id-7"])
+    assert copy(source, other, "images", alias="fotos").copied == 1_233
+    assert current(other, "fotos").name == "fotos_v3"
+    assert current(other, "fotos").count() == 1_233
+
+
+def test_unfinished_migration_is_not_mixed_with_a_copy(source, other):
+    other.create("images", SCHEMA)
+    another = replace(SCHEMA, encoder=Fingerprint("neu", DIM))
+    shadow = versions.begin(other, "images", another)
+    with pytest.raises(ConfigError, match="'images' is unfinished.*--discard"):
+        copy(source, other, "images", alias="images")
+    versions.discard(other, "images")
+    shadow = versions.begin(other, "images", SCHEMA)
+    shadow.upsert([replace(record, id=f"other-{record.id}") for record in records(2)])
+    with pytest.raises(BackendError, match=r"1,236 records instead of 1,234.*--discard"):
+        copy(source, other, "images", alias="images")
+    assert current(other, "images").name == "images"
+
+
+@pytest.mark.parametrize("options", [{"writers": 0}, {"writers": 65}, {"name": "a", "alias": "b"}])
+def test_invalid_options_are_rejected(source, other, options):
+    with pytest.raises(ConfigError):
+        copy(source, other, "images", **options)
+    assert other.names() == []
+
+
+def test_error_of_a_writer_ends_the_copy(source, other, monkeypatch):
+    images = other.create("images", SCHEMA)
+    monkeypatch.setattr(type(images), "_upsert", raise_full)
+    with pytest.raises(BackendError, match="disk is full"):
+        copy(source, other, "images", writers=4)
+
+
+def raise_full(_collection, _records):
+    raise BackendError("the disk is full")
 
 
 def test_command_copies_between_urls(tmp_path):

@@ -181,11 +181,16 @@ class Backend(VectorBackend):
         where = self.database, name
         if self.calls(lambda client, seconds: client.count(*where, timeout=seconds)) < needed:
             return False
+        self.rebuild(name)
+        return True
+
+    def rebuild(self, name: str) -> None:
+        """Start to build the index of all rows again. `await_index` waits for its end."""
+        where = self.database, name
         self.await_index(name)  # the service runs one task at a time
         self.calls(
             lambda client, seconds: client.rebuild_index(*where, timeout=seconds), again=False
         )
-        return True
 
     def await_index(self, name: str) -> None:
         """Wait until the index is built.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
@@ -40,6 +41,7 @@ class TencentCollection(Collection):
         layout, name = described.layout, described.name
         super().__init__(name, layout.schema, foreign=not layout.ours)
         self._store, self._layout, self._trained = store, layout, False
+        self._bulk = False  # within `bulk_writes`, by any thread
         self._identity = IdentityCheck(
             lambda: store.described(name).identity, described.identity, drops=lambda: store.drops
         )
@@ -61,10 +63,28 @@ class TencentCollection(Collection):
         self._store.await_index(self.name)
 
     @override
+    @contextmanager
+    def bulk_writes(self) -> Iterator[None]:
+        """Write without indexing, and rebuild the index at the end.
+
+        The index is also rebuilt if an interrupted block left records out of it.
+        """
+        before, self._bulk = self.writes, True
+        try:
+            yield
+        finally:
+            self._bulk = False
+        if self.schema.index.kind.startswith("ivf"):
+            self.flush()  # it trains the index, if there are enough rows
+        elif self.writes > before or self.indexed() < self.count():
+            self._store.rebuild(self.name)
+            self._store.await_index(self.name)
+
+    @override
     def _upsert(self, records: Sequence[Record]) -> None:
         documents = [self._layout.document(record) for record in records]
         for part in _parts(documents, records, number=self._store.number):
-            self._call("upsert", documents=part, build_index=self._trained)
+            self._call("upsert", documents=part, build_index=self._trained and not self._bulk)
 
     @override
     def _search(

@@ -47,8 +47,12 @@ def upsert(store: Store, body: Body) -> Body:
             raise Refused(BAD_PARAMETER, f"{len(items)} documents: pass 1 to {MAX_UPSERT}")
         documents = [target.collection.schema.document(item) for item in items]
         store.put(target.database, target.collection, documents)
+        ids = {document.id for document in documents}
         if body.get("buildIndex", True):
             target.collection.building = store.faults.building
+            target.collection.unindexed -= ids
+        else:
+            target.collection.unindexed |= ids
         return {"affectedCount": len(documents)}
 
 

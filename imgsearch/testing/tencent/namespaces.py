@@ -134,6 +134,7 @@ def rebuild_index(store: Store, body: Body) -> Body:
     if collection.is_building():
         raise Refused(INDEX_BUILDING, "the index is building")
     collection.building = store.faults.building
+    collection.unindexed.clear()
     return {"task_ids": []}
 
 
@@ -171,8 +172,9 @@ def _find(store: Store, body: Body, *, alias: bool = True) -> tuple[Database, Co
 
 def _description(name: str, database: Database, collection: Collection, building: bool) -> Body:  # noqa: FBT001 — private, and a fact rather than an option
     count = len(collection.documents)
+    indexed = 0 if building else count - len(collection.unindexed & collection.documents.keys())
     indexes = [
-        index | ({"indexedCount": 0 if building else count} if _is_vector(index) else {})
+        index | ({"indexedCount": indexed} if _is_vector(index) else {})
         for index in collection.declared["indexes"]
     ]
     return {

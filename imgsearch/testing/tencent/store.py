@@ -45,6 +45,7 @@ class Collection:
         self.schema: Schema = schema(self.declared["indexes"])
         self.documents: dict[str, Document] = {}
         self.building: float = 0  # number of further calls that see the index being built
+        self.unindexed: set[str] = set()  # ids that were written without indexing, until a rebuild
         self._now: View | None = None
         self._before: View | None = None  # the old view, for eventual reads while they lag
         self._lag: float = 0

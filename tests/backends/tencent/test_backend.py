@@ -2,6 +2,7 @@
 
 import json
 import math
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -13,7 +14,7 @@ pytest.importorskip("tcvectordb", reason="pip install '.[tencent]'")
 
 from tcvectordb.model.enum import FieldType
 
-from imgsearch.backends import Index, Schema, connect
+from imgsearch.backends import Index, Schema, connect, versions
 from imgsearch.backends.tencent.backend import Backend
 from imgsearch.backends.tencent.collection import BYTES, _parts
 from imgsearch.backends.tencent.schema import Layout, parsed
@@ -25,6 +26,7 @@ from imgsearch.errors import (
     SchemaMismatch,
 )
 from imgsearch.filters import Field
+from imgsearch.library.copy import copy
 from imgsearch.testing.contract.bench import ids, records, unit, vector
 from imgsearch.testing.tencent import Emulator
 from imgsearch.types import Fingerprint, Record
@@ -388,3 +390,36 @@ def test_search_waits_for_a_rebuild_by_another_program(cloud: Backend, emulator:
     bare.rebuild_index("pictures", "a")
     bare.close()
     assert ids(collection.search(unit(0)[None])[0]) == ["a", "b"]
+
+
+def test_bulk_writes_are_indexed_at_the_end(
+    cloud: Backend, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = cloud.create("bulk", Schema(4))
+    images.upsert(records("a"))
+    assert images.indexed() == 1
+    with images.bulk_writes():
+        images.upsert(records("bcd"))
+        assert (images.count(), images.indexed()) == (4, 1)
+    assert images.indexed() == 4
+
+    with monkeypatch.context() as patch:  # killed before the rebuild
+        patch.setattr(cloud, "rebuild", lambda _name: None)
+        with images.bulk_writes():
+            images.upsert(records("ef"))
+    assert images.indexed() == 4
+    with images.bulk_writes():
+        pass
+    assert images.indexed() == 6
+
+
+def test_copy_with_writers_fills_and_indexes(cloud: Backend, emulator: Emulator) -> None:
+    emulator.faults.building = 3
+    with connect(f"memory://{uuid.uuid4().hex}") as source:
+        rows = [Record(f"猫-{n}", unit(n % 4), {"path": f"{n}.jpg"}) for n in range(2_100)]
+        source.create("images", Schema(4, fields={"path": "str"})).upsert(rows)
+        done = copy(source, cloud, "images", alias="photos", writers=4)
+        assert (done.copied, done.skipped) == (2_100, 0)
+        photos = versions.open_named(cloud, "photos")
+        assert photos.count() == photos.indexed() == 2_100
+        assert copy(source, cloud, "images", alias="photos", writers=4).skipped == 2_100
