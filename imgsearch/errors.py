@@ -48,7 +48,8 @@ ImgSearchError
 ├── MigrationIncomplete      images cannot be embedded anew; nothing was switched
 ├── LimitExceeded            a number, size or rate exceeds its limit           (ValueError)
 └── AccessDenied             no API key, or an unknown one                      (PermissionError)
-    └── ScopeMissing         the API key lacks the required scope
+    ├── ScopeMissing         the API key lacks the required scope
+    └── CollectionDenied     the API key is limited to other collections
 
 UserWarning
 ├── TextWarning              the model was not trained on the script of a text
@@ -316,6 +317,10 @@ class AccessDenied(ImgSearchError, PermissionError):
 
 class ScopeMissing(AccessDenied):
     """The API key lacks the scope that the request requires."""
+
+
+class CollectionDenied(AccessDenied):
+    """The API key is limited to some collections, and the request needs another or all of them."""
 
 
 class TextWarning(UserWarning):

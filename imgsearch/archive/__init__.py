@@ -12,6 +12,7 @@ from imgsearch.archive.analysis import Analysis
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.job_run import Fetch, progress_of
 from imgsearch.archive.jobs import Jobs
+from imgsearch.archive.limited import LimitedArchive, LimitedJobs
 from imgsearch.archive.migration import MigrationRequest, migration_of
 from imgsearch.archive.outcomes import (
     Added,
@@ -46,6 +47,8 @@ __all__ = [
     "Job",
     "Jobs",
     "KeyRow",
+    "LimitedArchive",
+    "LimitedJobs",
     "MigrationRequest",
     "Order",
     "Original",

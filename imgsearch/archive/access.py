@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from imgsearch.catalog import Catalog, KeyRow
 from imgsearch.errors import AccessDenied, ConfigError, ScopeMissing
+from imgsearch.types import check_name
 
 Scope: TypeAlias = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
@@ -23,6 +24,7 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 _SECRET: Final = re.compile(r"img_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _MAX_NAME: Final = 128  # characters
+_MOST_COLLECTIONS: Final = 1_000  # of a key
 # minimum time between two writes of a key's last use; a write costs more than a search
 _USE_INTERVAL: Final = timedelta(minutes=1)
 _ROUNDING: Final = 1e-6  # tokens; a caller that waited for the Retry-After time is always allowed
@@ -44,13 +46,22 @@ class Keys:
         self._catalog, self._clock = catalog, clock
 
     def create(
-        self, name: str, scopes: Collection[Scope], *, expires: datetime | None = None
+        self,
+        name: str,
+        scopes: Collection[Scope],
+        *,
+        expires: datetime | None = None,
+        collections: Collection[str] | None = None,
     ) -> tuple[KeyRow, str]:
         """Create a key. Returns the key and its secret, which cannot be read again.
 
+        `collections` are the only collections that the key may use; they need not exist yet. None
+        sets no limit.
+
         Raises:
             ConfigError: the name does not have 1 to 128 printable characters; `scopes` is empty or
-                contains an unknown scope; or `expires` is in the past or has no time zone.
+                contains an unknown scope; `expires` is in the past or has no time zone; or
+                `collections` is empty, has more than 1,000 names or an invalid one.
         """
         now = self._clock()
         if not (0 < len(name.strip()) <= _MAX_NAME and name.isprintable()):
@@ -67,6 +78,13 @@ class Keys:
                 f"expiry {expires.isoformat()!r} is invalid: it is over or has no time zone. "
                 "Pass a future time with its time zone."
             )
+        if isinstance(collections, str):
+            collections = (collections,)
+        if collections is not None and not 0 < len(collections) <= _MOST_COLLECTIONS:
+            raise ConfigError(
+                f"a key cannot be limited to {len(collections)} collections. "
+                f"Name 1 to {_MOST_COLLECTIONS:,}, or none for a key without a limit."
+            )
         id_ = secrets.token_hex(6)
         secret = f"img_{id_}_{secrets.token_urlsafe(32)}"
         ordered = tuple(scope for scope in SCOPES if scope in scopes)
@@ -78,6 +96,7 @@ class Keys:
             created=now,
             last_used=None,
             expires=expires,
+            collections=None if collections is None else _names(collections),
         )
         self._catalog.save_key(row)
         return row, secret
@@ -202,6 +221,15 @@ def caller(address: str) -> str:
     if isinstance(ip, IPv6Address):
         return str(ip.ipv4_mapped or IPv6Network((ip, 64), strict=False))
     return str(ip)
+
+
+def _names(collections: Collection[str]) -> tuple[str, ...]:
+    """Return the names of collections, sorted, each once.
+
+    Raises:
+        ConfigError: a name is invalid.
+    """
+    return tuple(sorted({check_name(name) for name in collections}))
 
 
 def _digest(secret: str) -> str:

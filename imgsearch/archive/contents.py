@@ -72,9 +72,21 @@ class ArchiveContents(Closeable):
             raise CollectionNotFound(f"the collection {name!r} does not exist")
         return self._info(name)
 
-    def collections(self) -> list[CollectionInfo]:
-        """Return the size and schema of each collection that imgsearch created, sorted by name."""
-        return [self._info(name) for name in self._libraries.names()]
+    def collections(self, only: Collection[str] | None = None) -> list[CollectionInfo]:
+        """Return the size and schema of each collection that imgsearch created, sorted by name.
+
+        `only` are the names of the collections to return; unknown names are ignored.
+        """
+        names = self._libraries.names()
+        return [self._info(name) for name in names if only is None or name in only]
+
+    def is_alias(self, name: str) -> bool:
+        """Return whether a name is an alias in the store, or an own version of a collection."""
+        return self._libraries.is_alias(name)
+
+    def labels(self, collection: str) -> dict[str, int]:
+        """Return a collection's number of ready images for each label, sorted by label."""
+        return self.catalog.labels(collection)
 
     def entry(self, id_: str) -> Entry:
         """Return an image's catalog entry.

@@ -3,7 +3,7 @@
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -16,10 +16,12 @@ from imgsearch.archive.archive import Archive
 from imgsearch.archive.job_run import NO_FETCH, Fetch, JobRun
 from imgsearch.archive.migration import MigrationRequest
 from imgsearch.archive.priority import lower_priority
+from imgsearch.archive.sync import ArchiveSync, SyncOptions
 from imgsearch.archive.upload import inside
 from imgsearch.catalog import Job, JobFailurePage, JobKind, JobPage, JobStateName
 from imgsearch.errors import CatalogError, ConfigError, JobBusy, LimitExceeded, SourceError
 from imgsearch.library.migration import recipe_of
+from imgsearch.library.progress import SyncReport
 from imgsearch.text import counted
 from imgsearch.types import Failure, check_name
 
@@ -138,6 +140,17 @@ class Jobs:
         recipe_of(request.model)
         return self._start("migrate", collection, asdict(request))
 
+    def plan_sync(
+        self, folder: str, *, collection: str = "images", exclude: Sequence[str] = ()
+    ) -> SyncReport:
+        """Return what `start_folder` with `sync` would change; nothing is changed.
+
+        Raises:
+            SourceError, ConfigError, BackendError, CatalogError: as for `ArchiveSync.run`.
+        """
+        options = SyncOptions(collection, dry_run=True, exclude=tuple(exclude))
+        return ArchiveSync(self._archive, options).run(folder)
+
     def retry(self, id_: str) -> Job:
         """Start a new job with the failed images of a job.
 
@@ -193,9 +206,18 @@ class Jobs:
         """
         return self._running.get(id_)
 
-    def recent(self, *, limit: int = 50, after: str | None = None) -> JobPage:
-        """Return a page of jobs with their current progress, newest first."""
-        page = self._archive.catalog.jobs(limit=limit, after=after)
+    def recent(
+        self,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        collections: Collection[str] | None = None,
+    ) -> JobPage:
+        """Return a page of jobs with their current progress, newest first.
+
+        `collections` limits it to the jobs of these collections.
+        """
+        page = self._archive.catalog.jobs(limit=limit, after=after, collections=collections)
         return replace(page, jobs=[self._running.get(job.id, job) for job in page.jobs])
 
     def failures(self, id_: str, *, limit: int = 100, after: str | None = None) -> JobFailurePage:

@@ -174,6 +174,25 @@ class Libraries:
         """Return the names of the collections that imgsearch created, sorted."""
         return [name for name in versions.collections(self._store) if not self._is_foreign(name)]
 
+    def is_alias(self, name: str) -> bool:
+        """Return whether another collection is stored under a name, which `names` does not list.
+
+        This is an alias in the store, or one of the versions behind a collection's name.
+        """
+        with self._lock:
+            library = self._open.get(name)
+        try:
+            if library is not None:
+                return library.collection.name != library.version
+            if name in versions.collections(self._store):
+                return False
+            versions.encoder(self._store, name)
+        except CollectionNotFound:
+            return False
+        except SchemaMismatch:  # another program's
+            return True
+        return True
+
     def foreign_names(self) -> list[str]:
         """Return the names of collections of other programs, or without an encoder fingerprint."""
         return [name for name in versions.collections(self._store) if self._is_foreign(name)]

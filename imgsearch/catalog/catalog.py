@@ -164,6 +164,7 @@ class Catalog(Closeable):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         where: Filter | None = None,
+        collections: Collection[str] | None = None,
     ) -> Page:
         """Return at most `limit` entries, from the start or after the cursor `after`.
 
@@ -175,7 +176,8 @@ class Catalog(Closeable):
         that no entry needs to have. `text` is a substring of the name, case-insensitive.
         `created_after` is inclusive, `created_before` is exclusive. `where` filters on the user's
         fields, and on label, name, path, size, width, height, format, source and created (ISO
-        8601); it reads all entries that the other filters accept.
+        8601); it reads all entries that the other filters accept. `collections` limits the page to
+        the entries of these collections.
 
         Raises:
             ConfigError: `limit` is not in 1 to 1,000, or `skip` not in 0 to 100,000; `order` or
@@ -194,6 +196,7 @@ class Catalog(Closeable):
             source=source,
             created_after=created_after,
             created_before=created_before,
+            collections=collections,
         )
         work = partial(
             pages.page,
@@ -273,7 +276,12 @@ class Catalog(Closeable):
         return self._database.read(partial(jobs.one, id_=id_))
 
     def jobs(
-        self, state: JobStateName | None = None, *, limit: int = 50, after: str | None = None
+        self,
+        state: JobStateName | None = None,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        collections: Collection[str] | None = None,
     ) -> JobPage:
         """Return at most `limit` jobs, newest first; see `page`.
 
@@ -283,7 +291,8 @@ class Catalog(Closeable):
         pages.check_limit(limit)
         if state is not None:
             check_job_state(state)
-        return self._database.read(partial(jobs.page, state=state, limit=limit, after=after))
+        work = partial(jobs.page, state=state, limit=limit, after=after, collections=collections)
+        return self._database.read(work)
 
     def delete_job(self, id_: str) -> None:
         """Delete a job and its failures.

@@ -1,6 +1,6 @@
 """Reads and writes jobs in an open transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Final
@@ -34,10 +34,19 @@ def one(connection: Connection, id_: str) -> Job:
     return _job_of(row)
 
 
-def page(connection: Connection, state: str | None, *, limit: int, after: str | None) -> JobPage:
+def page(
+    connection: Connection,
+    state: str | None,
+    *,
+    limit: int,
+    after: str | None,
+    collections: Collection[str] | None,
+) -> JobPage:
     """See `Catalog.jobs`."""
     created, id_ = JOBS.c.created, JOBS.c.id
     conditions = [] if state is None else [JOBS.c.state == state]
+    if collections is not None:
+        conditions.append(JOBS.c.collection.in_(sorted(collections)))
     statement = sa.select(JOBS).where(*conditions)
     if after is not None:
         time, last = decode(after, ("jobs", datetime, str))

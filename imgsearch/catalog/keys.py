@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping
 from imgsearch.catalog.entry import MAX_NAME, check_id, check_text, check_time, now, possible_id
 from imgsearch.catalog.tables import API_KEYS, upsert
 from imgsearch.errors import AccessDenied, ConfigError
+from imgsearch.types import check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class KeyRow:
     """An API key in the catalog. `id` is public; `digest` is a hash of the secret, in hex.
 
     `scopes` contains "read", "write" or "admin". Times are timezone-aware, in UTC. None means that
-    the key was never used, or never expires.
+    the key was never used, or never expires. `collections` are the names of the only collections
+    that the key may use, None for all.
     """
 
     id: str
@@ -31,6 +33,7 @@ class KeyRow:
     created: datetime = field(default_factory=now)
     last_used: datetime | None = None
     expires: datetime | None = None
+    collections: tuple[str, ...] | None = None
 
 
 _NAMES: Final = tuple(field.name for field in fields(KeyRow))
@@ -46,6 +49,8 @@ def check_key(row: KeyRow) -> None:
     if not (row.digest.isascii() and row.digest.isalnum() and len(row.digest) <= 128):
         raise ConfigError(f"the digest of key {row.id} is not hex of at most 512 bits")
     check_text("name", row.name, most=MAX_NAME)
+    for name in row.collections or ():
+        check_name(name)
     for name in ("created", "last_used", "expires"):
         if (time := getattr(row, name)) is not None:
             check_time(name, time)
@@ -87,4 +92,6 @@ def delete(connection: Connection, id_: str) -> None:
 def _row_of(row: RowMapping) -> KeyRow:
     values = {name: row[name] for name in _NAMES}
     scopes: Sequence[str] = row["scopes"]
-    return KeyRow(**values | {"scopes": tuple(scopes)})
+    collections: Sequence[str] | None = row["collections"]
+    limit = None if collections is None else tuple(collections)
+    return KeyRow(**values | {"scopes": tuple(scopes), "collections": limit})

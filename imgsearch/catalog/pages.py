@@ -31,7 +31,8 @@ _KINDS: Final = {"created": datetime, "name": str, "size": int, "label": str}
 class Filters:
     """Filters for the entries of a listing. None accepts all entries.
 
-    `created_after` is inclusive, `created_before` is exclusive.
+    `collections` are several names, of which one is an entry's. `created_after` is inclusive,
+    `created_before` is exclusive.
     """
 
     collection: str | None = None
@@ -42,6 +43,7 @@ class Filters:
     source: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    collections: Collection[str] | None = None
 
     def __post_init__(self) -> None:
         if self.state is not None and self.state not in STATES:
@@ -62,6 +64,8 @@ class Filters:
             for name in equal
             if getattr(self, name) is not None
         ]
+        if self.collections is not None:
+            conditions.append(columns.collection.in_(sorted(self.collections)))
         if self.label is not None:
             conditions.append(columns.label.in_(forms(self.label)))
         if self.text:

@@ -154,6 +154,7 @@ API_KEYS: Final = Table(
     Column("created", Utc, nullable=False),
     Column("last_used", Utc),
     Column("expires", Utc),
+    Column("collections", Json),  # null for a key without this limit
 )
 
 

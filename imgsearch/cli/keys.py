@@ -43,6 +43,15 @@ def _duration(
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+def _names(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Return the names in comma-separated texts, None without any text."""
+    if not texts:
+        return None
+    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
+
+
 @keys.command()
 @click.argument("name")
 @click.option(
@@ -58,27 +67,41 @@ def _duration(
     metavar="TIME",
     help="Time until the key expires, e.g. 12h, 90d or 4w; unlimited by default.",
 )
+@click.option(
+    "--collections",
+    callback=_names,
+    multiple=True,
+    metavar="A,B",
+    help="Limit the key to these collections, which need not exist yet; repeatable.",
+)
 @_data
 @options.as_json
 def create(
     name: str,
     scope: "Scope",
     expires: timedelta | None,
+    collections: tuple[str, ...] | None,
     data: Path,
     as_json: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
     """Create a key, and print its secret once.
 
     Only a hash of the secret is stored. NAME is a label for `imgsearch keys list`.
+
+    With --collections, other collections do not exist for the key, and what concerns all of them,
+    such as the log and the metrics, is refused. A key with scope admin may then drop its own ones.
     """
     until = None if expires is None else datetime.now(UTC) + expires
     with _keys(data, new=True) as known:
-        row, secret = known.create(name, [scope], expires=until)
+        row, secret = known.create(name, [scope], expires=until, collections=collections)
     if as_json:
         show.echo_json({**_to_json(row), "secret": secret})
         return
     click.echo(secret)
-    show.note(f"key {row.id} ({scope}) for {show.printable(name)}; its secret is shown only once")
+    limit = "" if row.collections is None else f" to {', '.join(row.collections)}"
+    show.note(
+        f"key {row.id} ({scope}{limit}) for {show.printable(name)}; its secret is shown only once"
+    )
 
 
 @keys.command("list")
@@ -91,7 +114,7 @@ def list_(data: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes fla
     if as_json:
         show.echo_json([_to_json(row) for row in rows])
         return
-    columns = ("id", "name", "scope", "created", "last used", "expires")
+    columns = ("id", "name", "scope", "collections", "created", "last used", "expires")
     show.table(columns, [_cells(row) for row in rows])
 
 
@@ -127,6 +150,7 @@ def _to_json(row: "KeyRow") -> dict[str, object]:
         "id": row.id,
         "name": row.name,
         "scopes": list(row.scopes),
+        "collections": None if row.collections is None else list(row.collections),
         "created": row.created.isoformat(timespec="seconds"),
         "last_used": row.last_used and row.last_used.isoformat(timespec="seconds"),
         "expires": row.expires and row.expires.isoformat(timespec="seconds"),
@@ -136,4 +160,6 @@ def _to_json(row: "KeyRow") -> dict[str, object]:
 def _cells(row: "KeyRow") -> tuple[str, ...]:
     used = f"{row.last_used:%Y-%m-%d %H:%M}" if row.last_used else "never"
     until = f"{row.expires:%Y-%m-%d}" if row.expires else "never"
-    return (row.id, row.name, ", ".join(row.scopes), f"{row.created:%Y-%m-%d}", used, until)
+    scopes = ", ".join(row.scopes)
+    limit = "all" if row.collections is None else ", ".join(row.collections)
+    return (row.id, row.name, scopes, limit, f"{row.created:%Y-%m-%d}", used, until)

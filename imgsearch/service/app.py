@@ -43,6 +43,8 @@ _ABOUT = """Store images, and search them by image and by text.
 
 Errors are `application/problem+json` with a stable `code`. If the service requires API keys, send
 one as `Authorization: Bearer KEY` or `X-API-Key: KEY`. A key has the scope read, write or admin.
+A key that is limited to collections gets `collection_denied` for another one, which it must not
+leave to the default `images`; images and jobs of others do not exist for it.
 """
 _TAGS: list[dict[str, Any]] = [
     {"name": "images", "description": "Add, list, update and delete images."},
@@ -181,7 +183,7 @@ def create_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     service: Service = app.state.service
-    service.stopping = True
+    service.process.stopping = True
     service.workers.close()
     service.searches.close()
     service.thumbnails.close()

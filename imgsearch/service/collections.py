@@ -18,7 +18,7 @@ from imgsearch.wire import requests, responses, values
 router = APIRouter(prefix="/v1", tags=["collections"])
 
 
-@router.get("/count", dependencies=[allowed("read")])
+@router.get("/count", dependencies=[allowed("read", limited=True)])
 def count_images(
     here: Here,
     collection: values.CollectionName = "images",
@@ -33,13 +33,13 @@ def count_images(
     return here.archive.count(collection, where=filter_of(where))
 
 
-@router.get("/collections", dependencies=[allowed("read")])
+@router.get("/collections", dependencies=[allowed("read", limited=True)])
 def list_collections(here: Here) -> responses.Collections:
     """List all collections by name."""
     return responses.Collections(collections=here.archive.collections())
 
 
-@router.get("/collections/{name}", dependencies=[allowed("read")])
+@router.get("/collections/{name}", dependencies=[allowed("read", limited=True)])
 def get_collection(here: Here, name: values.CollectionName) -> responses.CollectionInfo:
     """Get a collection's size, encoder, metric and index."""
     return here.archive.collection(name)
@@ -47,7 +47,7 @@ def get_collection(here: Here, name: values.CollectionName) -> responses.Collect
 
 @router.post(
     "/collections/{name}/fields",
-    dependencies=[allowed("admin")],
+    dependencies=[allowed("admin", limited=True)],
     openapi_extra=described(requests.FieldsRequest),
 )
 def update_fields(
@@ -69,7 +69,7 @@ def update_fields(
     return here.archive.collection(name)
 
 
-@router.get("/collections/{name}/facets", dependencies=[allowed("read")])
+@router.get("/collections/{name}/facets", dependencies=[allowed("read", limited=True)])
 def get_facets(
     here: Here,
     name: values.CollectionName,
@@ -86,7 +86,7 @@ def get_facets(
 @router.post(
     "/collections/{name}/migrate",
     status_code=202,
-    dependencies=[allowed("admin")],
+    dependencies=[allowed("admin", limited=True)],
     openapi_extra=described(requests.MigrationRequest),
 )
 def start_migration(
@@ -103,7 +103,7 @@ def start_migration(
     return conversion.job_state(started)
 
 
-@router.delete("/collections/{name}", dependencies=[allowed("admin")])
+@router.delete("/collections/{name}", dependencies=[allowed("admin", limited=True)])
 def delete_collection(
     here: Here,
     name: values.CollectionName,

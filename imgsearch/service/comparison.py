@@ -43,7 +43,7 @@ _BODY: Final[dict[str, Any]] = {
 }
 
 
-@router.post("", dependencies=[allowed("read")], openapi_extra=_BODY)
+@router.post("", dependencies=[allowed("read", limited=True)], openapi_extra=_BODY)
 async def compare_images(request: Request, here: Here) -> responses.Comparison:
     """Compare two images by their embeddings and by their pixels.
 

@@ -29,7 +29,7 @@ async def check_liveness() -> responses.Status:
 @router.get("/v1/ready", responses={503: {"model": responses.Status}}, dependencies=[ONLY_KNOWN])
 def check_readiness(here: Here) -> Response:
     """Check that the catalog responds and the service is not stopping."""
-    ready = not here.stopping
+    ready = not here.process.stopping
     try:
         here.archive.catalog.ping()
     except ImgSearchError:
@@ -47,12 +47,12 @@ def check_readiness(here: Here) -> Response:
 )
 async def check_health(here: Here) -> Response:
     """Check each part of the service by embedding an image and searching for it."""
-    async with here.checking:
-        checked_at, states = here.checked
+    async with here.process.checking:
+        checked_at, states = here.process.checked
         if time.monotonic() - checked_at > _FRESH:
             with here.metrics.stage("health"):
                 states = await here.workers.run(here.archive.health)
-            here.checked = (time.monotonic(), states)
+            here.process.checked = (time.monotonic(), states)
             for part, state in states.items():
                 if state != "ok":
                     _log.warning("%s: %s", part, state)
@@ -64,7 +64,7 @@ async def check_health(here: Here) -> Response:
     return JSONResponse(health.model_dump(), 200 if healthy else 503)
 
 
-@router.get("/v1/models", dependencies=[allowed("read")])
+@router.get("/v1/models", dependencies=[allowed("read", limited=True)])
 def list_models(here: Here) -> responses.Models:
     """List the encoders that collections can be created with."""
     models = [

@@ -108,7 +108,7 @@ _UPLOAD: Final[dict[str, Any]] = {
     status_code=201,
     response_model=responses.UploadResult,
     responses={200: {"model": responses.UploadResult, "description": "No image was new"}},
-    dependencies=[allowed("write")],
+    dependencies=[allowed("write", limited=True)],
     openapi_extra=_UPLOAD,
 )
 async def add_images(request: Request, here: Here) -> Response:
@@ -146,7 +146,7 @@ async def add_images(request: Request, here: Here) -> Response:
     return _response(here, added)
 
 
-@router.get("", dependencies=[allowed("read")])
+@router.get("", dependencies=[allowed("read", limited=True)])
 def list_images(
     here: Here,
     collection: values.CollectionName | None = None,
@@ -207,7 +207,9 @@ def list_images(
     return responses.Images(images=images, total=listed.total, next=listed.next)
 
 
-@router.post("/delete", dependencies=[allowed("write")], openapi_extra=described(requests.Ids))
+@router.post(
+    "/delete", dependencies=[allowed("write", limited=True)], openapi_extra=described(requests.Ids)
+)
 def delete_images(
     here: Here, ids: Annotated[requests.Ids, json_body(requests.Ids)]
 ) -> responses.Deleted:
@@ -217,13 +219,15 @@ def delete_images(
     return responses.Deleted(deleted=deleted)
 
 
-@router.get("/{id}", dependencies=[allowed("read")])
+@router.get("/{id}", dependencies=[allowed("read", limited=True)])
 def get_image(here: Here, id: _Id) -> responses.Image:  # noqa: A002 - the parameter's public name
     """Get an image's metadata."""
     return conversion.image(here.archive.entry(id))
 
 
-@router.patch("/{id}", dependencies=[allowed("write")], openapi_extra=described(requests.Change))
+@router.patch(
+    "/{id}", dependencies=[allowed("write", limited=True)], openapi_extra=described(requests.Change)
+)
 def update_image(
     here: Here,
     id: _Id,  # noqa: A002 - as above
@@ -233,7 +237,7 @@ def update_image(
     return conversion.image(here.archive.update(id, **values.model_dump(exclude_none=True)))
 
 
-@router.delete("/{id}", status_code=204, dependencies=[allowed("write")])
+@router.delete("/{id}", status_code=204, dependencies=[allowed("write", limited=True)])
 def delete_image(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
     """Delete an image.
 
@@ -246,7 +250,7 @@ def delete_image(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
 
 @router.get(
     "/{id}/original",
-    dependencies=[allowed("read")],
+    dependencies=[allowed("read", limited=True)],
     response_class=StreamingResponse,
     responses={200: {"content": {"image/*": {}, "application/octet-stream": {}}}, 304: {}},
 )
@@ -273,7 +277,7 @@ def get_original(
 
 @router.get(
     "/{id}/thumbnail",
-    dependencies=[allowed("read")],
+    dependencies=[allowed("read", limited=True)],
     response_class=Response,
     responses={200: {"content": {"image/webp": {}, "image/jpeg": {}}}, 304: {}},
 )

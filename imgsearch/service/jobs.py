@@ -30,7 +30,7 @@ _KEEP_ALIVE: Final = 15.0  # seconds between comment lines, so that proxies keep
 @router.post(
     "",
     status_code=202,
-    dependencies=[allowed("write")],
+    dependencies=[allowed("write", limited=True)],
     openapi_extra=described(requests.JobRequest),
 )
 def start_job(
@@ -61,20 +61,20 @@ def start_job(
     return conversion.job_state(started)
 
 
-@router.get("", dependencies=[allowed("read")])
+@router.get("", dependencies=[allowed("read", limited=True)])
 def list_jobs(here: Here, limit: _Limit = 50, after: _After = None) -> responses.JobList:
     """List jobs in pages, newest first."""
     page = here.jobs.recent(limit=limit, after=after)
     return responses.JobList(jobs=[conversion.job_state(job) for job in page.jobs], next=page.next)
 
 
-@router.get("/{id}", dependencies=[allowed("read")])
+@router.get("/{id}", dependencies=[allowed("read", limited=True)])
 async def get_job(here: Here, id: _Id) -> responses.JobState:  # noqa: A002 - the parameter's public name
     """Get a job's state and progress."""
     return conversion.job_state(await _job(here, id))
 
 
-@router.get("/{id}/failures", dependencies=[allowed("read")])
+@router.get("/{id}/failures", dependencies=[allowed("read", limited=True)])
 def list_job_failures(
     here: Here,
     id: _Id,  # noqa: A002 - as above
@@ -90,34 +90,34 @@ def list_job_failures(
 
 @router.get(
     "/{id}/events",
-    dependencies=[allowed("read")],
+    dependencies=[allowed("read", limited=True)],
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def stream_job_events(here: Here, id: _Id, request: Request) -> Response:  # noqa: A002 - as above
     """Stream a job's changes: each as a `progress` event, the last one as an `end` event."""
     job = await _job(here, id)
-    if here.streams >= here.limits.events:
+    if here.process.streams >= here.limits.events:
         raise HttpProblem(503, "busy", "Too many streams are open. Get the job instead.", retry=5)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stream = _events(here, job, request)
     return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
 
 
-@router.post("/{id}/cancel", dependencies=[allowed("write")])
+@router.post("/{id}/cancel", dependencies=[allowed("write", limited=True)])
 def cancel_job(here: Here, id: _Id) -> responses.JobState:  # noqa: A002 - as above
     """Cancel a job after the images in progress; added images are kept."""
     return conversion.job_state(here.jobs.cancel(id))
 
 
-@router.delete("/{id}", status_code=204, dependencies=[allowed("write")])
+@router.delete("/{id}", status_code=204, dependencies=[allowed("write", limited=True)])
 def delete_job(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
     """Delete the record of a job that has ended; its images are kept."""
     here.jobs.forget(id)
     return Response(status_code=204)
 
 
-@router.post("/{id}/retry", status_code=202, dependencies=[allowed("write")])
+@router.post("/{id}/retry", status_code=202, dependencies=[allowed("write", limited=True)])
 def retry_job(here: Here, id: _Id, response: Response) -> responses.JobState:  # noqa: A002 - as above
     """Retry a job's failed files in a new job."""
     job = here.jobs.retry(id)
@@ -132,7 +132,7 @@ async def _job(here: Service, id_: str) -> Job:
 
 
 async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[str]:
-    here.streams += 1
+    here.process.streams += 1
     try:
         sent, quiet = None, 0.0
         while True:
@@ -143,7 +143,7 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
             elif quiet >= _KEEP_ALIVE:
                 yield ": keep-alive\n\n"
                 quiet = 0.0
-            if job.over or here.stopping or await request.is_disconnected():
+            if job.over or here.process.stopping or await request.is_disconnected():
                 return
             await asyncio.sleep(_POLL)
             quiet += _POLL
@@ -152,7 +152,7 @@ async def _events(here: Service, job: Job, request: Request) -> AsyncIterator[st
             except JobNotFound:  # the job ended and was deleted since the last read
                 return
     finally:
-        here.streams -= 1
+        here.process.streams -= 1
 
 
 def _failure(job: Job, failure: Failure) -> responses.FailedImage:

@@ -67,7 +67,7 @@ class _Search:
     id: str = ""
 
 
-@router.post("", dependencies=[allowed("read")], openapi_extra=_BODY)
+@router.post("", dependencies=[allowed("read", limited=True)], openapi_extra=_BODY)
 async def search_images(request: Request, here: Here) -> responses.Hits:
     """Search for the images nearest to an image, a text, or a sum of both, nearest first.
 
@@ -88,7 +88,9 @@ async def search_images(request: Request, here: Here) -> responses.Hits:
     return await here.searches.run(partial(_search_by_image, here, form, data))
 
 
-@router.post("/batch", dependencies=[allowed("read")], openapi_extra=described(requests.Batch))
+@router.post(
+    "/batch", dependencies=[allowed("read", limited=True)], openapi_extra=described(requests.Batch)
+)
 async def search_batch(
     here: Here, batch: Annotated[requests.Batch, json_body(requests.Batch)]
 ) -> responses.BatchHits:

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from imgsearch.archive import Archive, Jobs, Repaired
 from imgsearch.archive.access import Keys, Scope
+from imgsearch.archive.limited import denied
 from imgsearch.errors import ConfigError
 from imgsearch.images.urls import UrlLimits, fetcher
 from imgsearch.service.app import create_app
@@ -271,7 +272,10 @@ def _check(keys: Keys) -> Callable[[str, str], object]:
     """Return the key check for the page, which passes scopes as strings."""
 
     def check(secret: str, scope: str) -> object:
-        return keys.check(secret, cast(Scope, scope))
+        key = keys.check(secret, cast(Scope, scope))
+        if key.collections is not None:
+            raise denied(key.collections, "all collections")
+        return key
 
     return check
 
@@ -318,6 +322,6 @@ class _Server(uvicorn.Server):
 
     @override
     def handle_exit(self, sig: int, frame: Any) -> None:
-        self._service.stopping = True
+        self._service.process.stopping = True
         self._service.jobs.stop()
         super().handle_exit(sig, frame)

@@ -2,18 +2,18 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Request
 
-from imgsearch.archive import Analysis, Archive, Fetch, Jobs
+from imgsearch.archive import Analysis, Archive, Fetch, Jobs, LimitedArchive, LimitedJobs
 from imgsearch.errors import MissingExtra
 from imgsearch.service.limits import Limits
 from imgsearch.service.metrics import Metrics
 from imgsearch.service.problems import HttpProblem
-from imgsearch.service.scopes import Access
+from imgsearch.service.scopes import Access, collections_of
 from imgsearch.service.workers import Turns, Workers
 
 Analyzing = Literal["ocr", "tags"]
@@ -25,15 +25,27 @@ _DOWNLOADS: Final = 4  # at once, for queries, because each waits for another se
 
 
 @dataclass(slots=True)
+class ProcessState:
+    """The changing state of a service.
+
+    `stopping` ends progress streams; `streams` is the number of open ones. `checked` is the time
+    and result of the last health check; `checking` prevents concurrent checks.
+    """
+
+    stopping: bool = False
+    streams: int = 0
+    checking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    checked: tuple[float, Mapping[str, str]] = (float("-inf"), {})
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """An archive with its jobs, and the service's limits, threads and metrics.
 
     `workers` run additions, `searches` run searches, and `thumbnails` create thumbnails.
     `embedding` limits the number of concurrent query embeddings. `fetch` downloads images by URL,
     None if the service does not; `fetching` limits the number of concurrent downloads. `allowed`
-    are the kinds of analysis of new images. `stopping` ends progress streams; `streams` is the
-    number of open ones. `checked` is the time and result of the last health check; `checking`
-    prevents concurrent checks.
+    are the kinds of analysis of new images.
     """
 
     archive: Archive
@@ -50,10 +62,14 @@ class Service:
         default_factory=lambda: threading.BoundedSemaphore(_DOWNLOADS)
     )
     allowed: frozenset[Analyzing] = frozenset()
-    stopping: bool = False
-    streams: int = 0
-    checking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    checked: tuple[float, Mapping[str, str]] = (float("-inf"), {})
+    process: ProcessState = field(default_factory=ProcessState)
+
+    def limited(self, collections: Collection[str] | None) -> "Service":
+        """Return this service with only some collections; None sets no limit."""
+        if collections is None:
+            return self
+        archive = LimitedArchive(self.archive, collections)
+        return replace(self, archive=archive, jobs=LimitedJobs(self.jobs, archive))
 
     def require_urls(self) -> Fetch:
         """Return the function that downloads images by URL.
@@ -100,8 +116,8 @@ class Service:
 
 async def _here(request: Request) -> Service:  # not a plain function, which would run in a thread
     here: Service = request.app.state.service
-    return here
+    return here.limited(collections_of(request))
 
 
 Here = Annotated[Service, Depends(_here)]
-"""Parameter type with which a route receives the service."""
+"""Parameter type with which a route receives the service, limited to the collections of the key."""

@@ -14,7 +14,9 @@ from imgsearch.wire.vectors import EmbedRequest, Vectors, VectorsRequest, encode
 router = APIRouter(prefix="/v1", tags=["vectors"])
 
 
-@router.post("/embed", dependencies=[allowed("read")], openapi_extra=described(EmbedRequest))
+@router.post(
+    "/embed", dependencies=[allowed("read", limited=True)], openapi_extra=described(EmbedRequest)
+)
 async def embed_items(
     here: Here, body: Annotated[EmbedRequest, json_body(EmbedRequest)]
 ) -> Vectors:
@@ -33,7 +35,9 @@ async def embed_items(
 
 
 @router.post(
-    "/images/vectors", dependencies=[allowed("read")], openapi_extra=described(VectorsRequest)
+    "/images/vectors",
+    dependencies=[allowed("read", limited=True)],
+    openapi_extra=described(VectorsRequest),
 )
 def get_vectors(here: Here, body: Annotated[VectorsRequest, json_body(VectorsRequest)]) -> Vectors:
     """Get the vectors of stored images; null for an unknown image or one without a vector."""

@@ -111,6 +111,12 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
         "A valid API key is required: Authorization: Bearer KEY, or X-API-Key.",
     ),
     errors.ScopeMissing: Kind(403, "scope_missing", "The API key does not allow this."),
+    errors.CollectionDenied: Kind(
+        403,
+        "collection_denied",
+        "The API key is limited to other collections.",
+        public=True,
+    ),
 }
 """Maps each error class to its response; a test compares the classes with errors.py."""
 

@@ -235,3 +235,36 @@ def test_rate_limit_must_be_positive(words):
 )
 def test_caller_is_an_ipv4_address_or_an_ipv6_subnet(address, whose):
     assert caller(address) == whose
+
+
+def test_key_is_limited_to_collections(keys, catalog):
+    row, secret = keys.create("Katzen", ["write"], collections=["b_2", "a", "a"])
+    assert row.collections == ("a", "b_2")
+    assert keys.check(secret, "read").collections == ("a", "b_2")
+    assert catalog.key(row.id).collections == ("a", "b_2")
+    row, secret = keys.create("eine", ["read"], collections="abc")
+    assert row.collections == ("abc",)
+    assert keys.check(keys.create("alle", ["read"])[1], "read").collections is None
+
+
+@pytest.mark.parametrize(
+    "collections",
+    [
+        (),
+        "",
+        ["a", ""],
+        ["größe"],
+        ["a,b"],
+        ["a\0"],
+        ["x" * 65],
+        [None],
+        [["a"]],
+        ["*"],
+        ["a"] * 1001,
+    ],
+)
+def test_invalid_collections_create_no_key(keys, catalog, collections):
+    before = catalog.keys()
+    with pytest.raises(ConfigError, match="collection"):
+        keys.create("x", ["read"], collections=collections)
+    assert catalog.keys() == before

@@ -37,12 +37,13 @@ def source(tmp_path):
         filled.add(images(0, 4))
         filled.add([Incoming("zwei.jpg", data=jpeg(9), fields={})], collection="zweite")
         Keys(filled.catalog).create("я", ["read"])
+        Keys(filled.catalog).create("zwei", ["read"], collections=["zweite"])
     return folder
 
 
 def facts(folder, db=None):
     with archive(folder, db=db) as filled:
-        keys = [(key.id, key.digest, key.created) for key in Keys(filled.catalog).all()]
+        keys = Keys(filled.catalog).all()
         entries = sorted(filled.entries().entries, key=lambda entry: entry.id)
         vectors = {
             record.id: record.vector.tobytes()

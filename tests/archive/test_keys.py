@@ -50,6 +50,23 @@ def test_key_is_created_used_listed_and_revoked(run, tmp_path):
     assert "does not exist" in run("revoke", row.id, code=1).stderr
 
 
+def test_collections_of_a_key_are_listed(run):
+    words = ("--collections", "b, a", "--collections", "c", "--data", "d")
+    created = run("create", "Katzen", "--scope", "write", *words)
+    assert "(write to a, b, c) for Katzen" in created.stderr
+    assert checked("d/catalog.db", created.stdout.strip(), "write").collections == ("a", "b", "c")
+    run("create", "alle", "--data", "d")
+    assert "a, b, c" in run("list", "--data", "d").stdout
+    rows = json.loads(run("list", "--json", "--data", "d").stdout)
+    assert [row["collections"] for row in rows] == [["a", "b", "c"], None]
+
+
+@pytest.mark.parametrize("names", [",", "größe", "a;b", "a b"])
+def test_invalid_collections_are_reported(run, names):
+    assert "collection" in run("create", "x", "--collections", names, code=1).stderr
+    assert not json.loads(run("list", "--json").stdout)
+
+
 def test_key_expires_after_hours_days_or_weeks(run):
     for word, hours in (("12h", 12), ("90d", 90 * 24), ("4w", 4 * 7 * 24)):
         created = json.loads(

@@ -9,10 +9,11 @@ import traceback
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from imgsearch.catalog import Catalog, entries, upgrade
+from imgsearch.catalog import Catalog, KeyRow, entries, upgrade
 from imgsearch.catalog.tables import METADATA
 from imgsearch.errors import CatalogError, CatalogOutdated, ConfigError
 from tests.catalog.places import entry
@@ -29,6 +30,13 @@ def differences(place):
             return compare_metadata(MigrationContext.configure(connection, opts=options), METADATA)
 
         return database.read(compared)
+
+
+def downgraded(connection, to):
+    """Undo the migrations after the version `to`."""
+    config = upgrade._config()
+    config.attributes.update(connection=connection, version_table=upgrade.VERSION_TABLE)
+    command.downgrade(config, to)
 
 
 def test_empty_database_gets_the_tables(fresh):
@@ -55,6 +63,33 @@ def test_first_version_is_migrated(fresh):
         catalog.begin([entry(1)])
         assert catalog.count() == 1
     assert differences(place) == []
+
+
+def test_keys_of_older_catalogs_have_no_limit(fresh):
+    place = fresh()
+    place.open().close()
+    with place.opened() as database:
+        insert = "INSERT INTO api_keys (id, digest, scopes, name, created) VALUES "
+        row = "('k', 'aa', '[\"read\"]', 'alt', '2026-01-01 00:00:00')"
+        database.write(lambda connection: connection.execute(sa.text(insert + row)))
+    with place.open() as catalog:
+        assert catalog.key("k").collections is None
+
+
+def test_downgrade_deletes_limited_keys(fresh):
+    """Without the column, such a key would be valid for all collections."""
+    place = fresh()
+    with place.open() as catalog:
+        for id_, collections in (("alle", None), ("eine", ("a",)), ("keine", ())):
+            catalog.save_key(KeyRow(id_, "aa", ("read",), collections=collections))
+    with place.opened() as database:
+        database.write(lambda connection: downgraded(connection, "0005"))
+        left = database.read(
+            lambda connection: (
+                connection.execute(sa.text("SELECT id FROM api_keys")).scalars().all()
+            )
+        )
+    assert left == ["alle"]
 
 
 def test_incomplete_tables_are_completed(fresh):
