@@ -3,8 +3,8 @@
 import hashlib
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final
 
 from typing_extensions import override
 
@@ -21,7 +21,12 @@ docs.aws.amazon.com, "Authenticating Requests: Using Query Parameters (AWS Signa
 CONTENT: Final = re.compile(r"[0-9a-f]{64}")
 
 # no SVG, because it may contain scripts that a browser runs
-_MEDIA_TYPE: Final = re.compile(r"image/(?!svg)[a-z0-9][a-z0-9.+-]{0,60}|application/octet-stream")
+_MEDIA_TYPE: Final = re.compile(
+    r"image/(?!svg)[a-z0-9][a-z0-9.+-]{0,60}|video/[a-z0-9][a-z0-9.+-]{0,60}"
+    r"|application/octet-stream"
+)
+PIECE: Final = 1 << 20
+"""Bytes of an original that are read at once."""
 
 
 class ObjectStore(Closeable):
@@ -54,8 +59,29 @@ class ObjectStore(Closeable):
         """
         check_media_type(media_type)
         if hashlib.sha256(data).hexdigest() != checked(content):
-            raise ConfigError(f"the bytes do not have the content hash {content}")
+            raise other_hash(content)
         self._put(content, data, media_type)
+
+    def put_file(
+        self, content: str, opener: Callable[[], BinaryIO], size: int, media_type: str
+    ) -> None:
+        """Write an original of `size` bytes from a file, which is read in pieces; see `put`.
+
+        `opener` opens the file at its start. It is not called if the original exists.
+
+        Raises:
+            ConfigError: the file has another hash, or `media_type` is not allowed.
+        """
+        check_media_type(media_type)
+        self._put_file(checked(content), opener, size, media_type)
+
+    def open(self, content: str) -> BinaryIO:
+        """Open an original for reading at any position. The caller closes it.
+
+        Raises:
+            ObjectNotFound: the store has no original with this hash.
+        """
+        return self._open(checked(content))
 
     def get(self, content: str) -> bytes:
         """Return the bytes of an original.
@@ -140,6 +166,14 @@ class ObjectStore(Closeable):
     def _put(self, content: str, data: bytes, media_type: str) -> None: ...
 
     @abstractmethod
+    def _put_file(
+        self, content: str, opener: Callable[[], BinaryIO], size: int, media_type: str
+    ) -> None: ...
+
+    @abstractmethod
+    def _open(self, content: str) -> BinaryIO: ...
+
+    @abstractmethod
     def _stream(self, content: str) -> Iterator[bytes]: ...
 
     @abstractmethod
@@ -188,10 +222,16 @@ def check_media_type(media_type: str) -> None:
     """Check the media type of an original.
 
     Raises:
-        ConfigError: it is neither an image type other than SVG nor application/octet-stream.
+        ConfigError: it is not the type of an image (other than SVG) or of a video, nor
+            application/octet-stream.
     """
     if not _MEDIA_TYPE.fullmatch(media_type):
-        raise ConfigError(f"media type {media_type[:80]!r} is not a supported image type")
+        raise ConfigError(f"media type {media_type[:80]!r} is not a supported image or video type")
+
+
+def other_hash(content: str) -> ConfigError:
+    """Return the error for bytes that do not have the hash."""
+    return ConfigError(f"the bytes do not have the content hash {content}")
 
 
 def _all(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

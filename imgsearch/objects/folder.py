@@ -7,24 +7,24 @@ is read, written or deleted. `open_folder` lists the weaker points on Windows.
 """
 
 import errno
+import hashlib
 import os
 import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from typing_extensions import override
 
-from imgsearch.errors import ObjectNotFound, ObjectStoreError
-from imgsearch.objects.base import CONTENT, ObjectStore
+from imgsearch.errors import ImgSearchError, ObjectNotFound, ObjectStoreError
+from imgsearch.objects.base import CONTENT, PIECE, ObjectStore, other_hash
 from imgsearch.objects.open_folder import OpenFolder, open_folder
 
-_PIECE: Final = 1 << 20  # bytes
 _STALE: Final = (
     3600.0  # seconds; no write takes an hour, so an older file is left over from a killed writer
 )
@@ -64,27 +64,44 @@ class FolderStore(ObjectStore):
     @override
     def _put(self, content: str, data: bytes, media_type: str) -> None:
         with self._errors("write"), self._opened(_ORIGINALS, content[:2], create=True) as folder:
-            with suppress(FileNotFoundError):
-                known = folder.status(content)
-                # a file of another size was damaged by another program, and is written again
-                if stat.S_ISREG(known.st_mode) and known.st_size == len(data):
-                    folder.touch(content)
-                    return
-            self._write(folder, content, data)
+            if not self._is_known(folder, content, len(data)):
+                self._write(folder, content, [data])
+
+    @override
+    def _put_file(
+        self, content: str, opener: Callable[[], BinaryIO], size: int, media_type: str
+    ) -> None:
+        with self._errors("write"), self._opened(_ORIGINALS, content[:2], create=True) as folder:
+            if not self._is_known(folder, content, size):
+                with opener() as file:
+                    self._write(folder, content, _checked(file, content))
+
+    def _is_known(self, folder: OpenFolder, content: str, size: int) -> bool:
+        """Return whether an original is stored, which is marked as new then."""
+        with suppress(FileNotFoundError):
+            known = folder.status(content)
+            # a file of another size was damaged by another program, and is written again
+            if stat.S_ISREG(known.st_mode) and known.st_size == size:
+                folder.touch(content)
+                return True
+        return False
 
     @override
     def _stream(self, content: str) -> Iterator[bytes]:
+        with self._errors("read"), self._open(content) as file:
+            while piece := file.read(PIECE):
+                yield piece
+
+    @override
+    def _open(self, content: str) -> BinaryIO:
         with self._errors("read"):
             try:
                 with self._opened(_ORIGINALS, content[:2]) as folder:
-                    file = folder.read(content)
+                    return folder.read(content)
             except FileNotFoundError as error:
                 raise ObjectNotFound(
                     f"original {content} does not exist in {self._root}"
                 ) from error
-            with file:
-                while piece := file.read(_PIECE):
-                    yield piece
 
     @override
     def _exists(self, content: str) -> bool:
@@ -121,7 +138,7 @@ class FolderStore(ObjectStore):
     def _put_thumbnail(self, content: str, edge: int, data: bytes) -> None:
         shard = _THUMBNAILS, str(edge), content[:2]
         with self._errors("write"), self._opened(*shard, create=True) as folder:
-            self._write(folder, content, data)
+            self._write(folder, content, [data])
 
     @override
     def _thumbnail(self, content: str, edge: int) -> bytes | None:
@@ -145,18 +162,19 @@ class FolderStore(ObjectStore):
                         ages.append((name, max(0.0, time.time() - status.st_mtime)))
         return ages
 
-    def _write(self, folder: OpenFolder, name: str, data: bytes) -> None:
+    def _write(self, folder: OpenFolder, name: str, pieces: Iterable[bytes]) -> None:
         """Write a file to an open folder atomically and durably."""
         draft = f"{name}.{secrets.token_hex(8)}"
         with self._opened(_UNFINISHED) as unfinished:
             new = unfinished.create(draft)
             try:
                 with new as file:
-                    file.write(data)
+                    for piece in pieces:
+                        file.write(piece)
                     file.flush()
                     os.fsync(file.fileno())
                 unfinished.move(draft, folder, name)
-            except OSError:
+            except (OSError, ImgSearchError):
                 unfinished.delete(draft)
                 raise
         folder.sync()  # makes the new name durable
@@ -230,3 +248,17 @@ class FolderStore(ObjectStore):
             if error.errno in {errno.ELOOP, errno.ENOTDIR}:
                 reason = "a symbolic link or another file is in its place. Delete it."
             raise ObjectStoreError(f"cannot {verb} originals in {self._root}: {reason}") from error
+
+
+def _checked(file: BinaryIO, content: str) -> Iterator[bytes]:
+    """Yield a file in pieces, and check its hash at the end.
+
+    Raises:
+        ConfigError: the file has another hash.
+    """
+    digest = hashlib.sha256()
+    while piece := file.read(PIECE):
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != content:
+        raise other_hash(content)

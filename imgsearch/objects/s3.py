@@ -4,14 +4,17 @@ Keys are ``PREFIX/originals/HASH`` and ``PREFIX/thumbnails/HASH/EDGE``. Objects 
 control list, so only the owner of the access key and the holder of a link can read them.
 """
 
-from collections.abc import Iterator
+import hashlib
+import io
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import quote
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -25,12 +28,13 @@ from botocore.parsers import ResponseParserError
 from typing_extensions import override
 
 from imgsearch.errors import ObjectNotFound, ObjectStoreError
-from imgsearch.objects.base import CONTENT, ObjectStore
+from imgsearch.objects.base import CONTENT, PIECE, ObjectStore, other_hash
+from imgsearch.objects.s3_file import S3File
 from imgsearch.s3_url import S3Url
 from imgsearch.settings import connect_timeout
 
-_PIECE: Final = 1 << 20  # bytes
 _ATTEMPTS: Final = 3  # all requests are idempotent; botocore waits up to 1 s, then up to 2 s
+_ONE_THREAD: Final = TransferConfig(use_threads=False)
 _CONNECTIONS: Final = 32  # parallel requests; further requests wait
 _YOUNG: Final = 600.0  # seconds; `put` rewrites older originals to reset their age
 _WRONG_KEY: Final = "the access key or its secret is wrong. Check both."
@@ -74,7 +78,7 @@ class S3Store(ObjectStore):
             # signs links for the public address; sends no requests
             public = url.public and _client(session, url, url.public, timeout)
             self._signer = public or self._client
-            self._open()
+            self._open_bucket()
 
     @override
     def ping(self) -> None:
@@ -89,8 +93,7 @@ class S3Store(ObjectStore):
     @override
     def _put(self, content: str, data: bytes, media_type: str) -> None:
         name = self._original(content)
-        known = self._head(name)
-        if known and known["ContentLength"] == len(data) and _age(known, known) < _YOUNG:
+        if self._is_young(name, len(data)):
             return
         with self._errors("write"):
             self._client.put_object(
@@ -98,11 +101,56 @@ class S3Store(ObjectStore):
             )
 
     @override
+    def _put_file(
+        self, content: str, opener: Callable[[], BinaryIO], size: int, media_type: str
+    ) -> None:
+        name = self._original(content)
+        if self._is_young(name, size):
+            return
+        with opener() as file:
+            if hashlib.file_digest(cast("Any", file), "sha256").hexdigest() != content:
+                raise other_hash(content)
+            file.seek(0)
+            with self._errors("write"):  # in parts, because one request takes at most 5 GB
+                self._client.upload_fileobj(
+                    file,
+                    self._location.bucket,
+                    name,
+                    ExtraArgs={"ContentType": media_type},
+                    Config=_ONE_THREAD,
+                )
+
+    def _is_young(self, name: str, size: int) -> bool:
+        """Return whether an original is stored that need not be written to be new."""
+        known = self._head(name)
+        return bool(known and known["ContentLength"] == size and _age(known, known) < _YOUNG)
+
+    @override
+    def _open(self, content: str) -> BinaryIO:
+        name = self._original(content)
+        known = self._head(name)
+        if known is None:
+            raise ObjectNotFound(f"original {content} does not exist in {self.url}")
+
+        def read(start: int, size: int) -> bytes:
+            part = f"bytes={start}-{start + size - 1}"
+            with self._errors("read", content):
+                response = self._client.get_object(
+                    Bucket=self._location.bucket, Key=name, Range=part
+                )
+                with closing(response["Body"]) as body:
+                    data: bytes = body.read()
+            return data
+
+        raw = S3File(read, known["ContentLength"])
+        return cast("BinaryIO", io.BufferedReader(raw, PIECE))
+
+    @override
     def _stream(self, content: str) -> Iterator[bytes]:
         with self._errors("read", content):
             body = self._body(self._original(content))
             with closing(body):
-                yield from body.iter_chunks(_PIECE)
+                yield from body.iter_chunks(PIECE)
 
     @override
     def _exists(self, content: str) -> bool:
@@ -159,7 +207,7 @@ class S3Store(ObjectStore):
         except ObjectNotFound:
             return None
 
-    def _open(self) -> None:
+    def _open_bucket(self) -> None:
         """Check the bucket. Create a missing bucket if the URL has ``create=1``."""
         try:
             self._check_bucket()

@@ -1,6 +1,7 @@
 """The contract of object stores."""
 
 import hashlib
+import io
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -50,6 +51,47 @@ def test_stream_can_be_abandoned(shelf):
     assert shelf.store.get(content) == data
 
 
+def test_file_is_put_once_and_only_read_if_it_is_missing(shelf):
+    data = bytes(range(251)) * 9_000  # 2.3 MB: several pieces
+    content = hashlib.sha256(data).hexdigest()
+    opened = []
+
+    def opener():
+        opened.append(io.BytesIO(data))
+        return opened[-1]
+
+    for _ in range(2):
+        shelf.store.put_file(content, opener, len(data), "video/mp4")
+    assert shelf.store.get(content) == data
+    assert [file.closed for file in opened] == [True]
+
+
+def test_file_with_another_hash_is_not_stored(shelf):
+    content, data = jpeg(1)
+    with pytest.raises(ConfigError, match="do not have the content hash"):
+        shelf.store.put_file(content, lambda: io.BytesIO(data + b"?"), len(data), "video/mp4")
+    with pytest.raises(ConfigError, match="media type"):
+        shelf.store.put_file(content, lambda: io.BytesIO(data), len(data), "text/html")
+    assert list(shelf.store.contents()) == []
+    shelf.store.put_file(content, lambda: io.BytesIO(data), len(data), "video/mp4")
+    assert shelf.store.get(content) == data
+
+
+def test_original_is_read_at_any_position(shelf):
+    data = bytes(range(251)) * 9_000
+    content = hashlib.sha256(data).hexdigest()
+    shelf.store.put(content, data, "video/webm")
+    with shelf.store.open(content) as file:
+        file.seek(2_000_000)
+        assert (file.read(10), file.tell()) == (data[2_000_000:2_000_010], 2_000_010)
+        assert file.seek(-5, io.SEEK_END) == len(data) - 5
+        assert (file.read(100), file.read(1)) == (data[-5:], b"")
+        file.seek(3)
+        assert file.read() == data[3:]
+    with pytest.raises(ObjectNotFound):
+        shelf.store.open(jpeg(1)[0])
+
+
 def test_missing_original_raises_object_not_found(shelf):
     content, data = jpeg(1)
     other, _ = jpeg(2)
@@ -83,7 +125,9 @@ def test_keys_must_be_content_hashes(shelf):
     for content in NO_CONTENTS:
         for use in (
             lambda content: shelf.store.put(content, b"", "image/png"),
+            lambda content: shelf.store.put_file(content, io.BytesIO, 0, "video/mp4"),
             shelf.store.get,
+            shelf.store.open,
             shelf.store.stream,
             shelf.store.exists,
             shelf.store.delete,

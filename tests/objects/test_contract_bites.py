@@ -1,5 +1,6 @@
 """Faulty stores: a test of the contract catches each of them."""
 
+import io
 import os
 from contextlib import suppress
 
@@ -93,8 +94,24 @@ class HalfWrites(FolderStore):
     """Writes in place, so that others read partial files."""
 
     @override
-    def _write(self, place, name, data):
-        super()._write(place, name, data[:-1])
+    def _write(self, place, name, pieces):
+        super()._write(place, name, [b"".join(pieces)[:-1]])
+
+
+class TrustsFiles(FolderStore):
+    """Does not compare a file with its hash."""
+
+    @override
+    def _put_file(self, content, opener, size, media_type):
+        with opener() as file:
+            self._put(content, file.read(), media_type)
+
+
+class ReadsFromTheStart(FolderStore):
+    @override
+    def _open(self, content):
+        with super()._open(content) as file:
+            return io.BytesIO(file.read(4))
 
 
 @pytest.mark.parametrize(
@@ -112,6 +129,8 @@ class HalfWrites(FolderStore):
         (TakesAnyKey, "test_keys_must_be_content_hashes"),
         (OneSize, "test_thumbnails_are_replaced_and_need_no_original"),
         (HalfWrites, "test_put_and_get_round_trip"),
+        (TrustsFiles, "test_file_with_another_hash_is_not_stored"),
+        (ReadsFromTheStart, "test_original_is_read_at_any_position"),
     ],
 )
 def test_contract_catches_a_faulty_store(tmp_path, liar, caught_by):
