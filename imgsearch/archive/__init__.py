@@ -26,6 +26,7 @@ from imgsearch.backends import StoreOptions
 from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, State
 from imgsearch.errors import ConfigError
 from imgsearch.images import MAX_PIXELS
+from imgsearch.images.sampling import MAX_SECONDS
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.order import Order as SortOrder
 from imgsearch.settings import TIMEOUT
@@ -83,12 +84,13 @@ def opened(
     most_collections: int | None = None,
     steps: "Mapping[str, Pipeline] | None" = None,
     regions: "str | PathLike[str] | Detection | None" = None,
+    max_video_seconds: float = MAX_SECONDS,
 ) -> Iterator[Archive]:
     """Open the archive in the folder `data`. A missing folder is created, private to its owner.
 
     By default `db` is ``vectors.db`` in that folder, `catalog` is ``catalog.db`` and `originals` is
-    ``originals/``. `roots`, `creation`, `max_pixels`, `most_collections`, `steps` and
-    `regions` are as for `Archive`.
+    ``originals/``. `roots`, `creation`, `max_pixels`, `most_collections`, `steps`,
+    `regions` and `max_video_seconds` are as for `Archive`.
 
     Raises:
         ConfigError, BackendError, CatalogError, ObjectStoreError: a store cannot be opened.
@@ -112,6 +114,7 @@ def opened(
             most_collections=most_collections,
             steps=steps,
             regions=regions,
+            max_video_seconds=max_video_seconds,
         ) as archive,
     ):
         yield archive

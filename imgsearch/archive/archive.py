@@ -11,6 +11,7 @@ from typing_extensions import override
 from imgsearch.archive import upload
 from imgsearch.archive.addition import Addition
 from imgsearch.archive.analysis import Analysis
+from imgsearch.archive.clips import ClipRead, Clips, FrameOptions, kept_moment
 from imgsearch.archive.contents import ArchiveContents
 from imgsearch.archive.deletion import Deleter
 from imgsearch.archive.libraries import WORTH_AN_INDEX, Libraries
@@ -18,7 +19,6 @@ from imgsearch.archive.originals import Originals
 from imgsearch.archive.outcomes import (
     Added,
     Found,
-    Original,
     Repaired,
 )
 from imgsearch.archive.priority import Traffic
@@ -35,6 +35,7 @@ from imgsearch.filters import composed
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.list_files import ANY_COLUMNS
+from imgsearch.images.sampling import MAX_SECONDS, Sampling
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Progress, Tally
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
 
 
+def _nothing(_value: object) -> None:
+    return None
+
+
 class Archive(ArchiveContents):
     """Images in several collections: originals, catalog and vectors. Thread-safe.
 
@@ -53,7 +58,8 @@ class Archive(ArchiveContents):
     `max_pixels`, `steps` and `regions` are as for `imgsearch.open`; collections that were created
     without regions get none. Without `originals`, files stay in their
     folders and uploads cannot be shown later. `folder` reads only inside `roots`. At most
-    `most_collections` collections can be created; None sets no limit. `on_step` is called with the
+    `most_collections` collections can be created; None sets no limit. Videos longer than
+    `max_video_seconds` are refused. `on_step` is called with the
     name of each write step, for crash tests.
 
     Raises:
@@ -73,10 +79,11 @@ class Archive(ArchiveContents):
         most_collections: int | None = None,
         steps: "Mapping[str, Pipeline] | None" = None,
         regions: "str | PathLike[str] | Detection | None" = None,
+        max_video_seconds: float = MAX_SECONDS,
     ) -> None:
         self.catalog, self.originals, self.roots = catalog, originals, tuple(roots)
         self._on_step = on_step or _nothing
-        self.max_pixels = max_pixels
+        self.max_pixels, self.max_video_seconds = max_pixels, max_video_seconds
         self._libraries = Libraries(
             store,
             creation,
@@ -115,6 +122,8 @@ class Archive(ArchiveContents):
         in_place: bool = False,
         background: bool = False,
         analysis: Analysis = Analysis(),  # noqa: B008 - frozen
+        frames: str | float | Sampling = 1.0,
+        on_video: Callable[[ClipRead], None] = _nothing,
         cancelled: Callable[[], bool] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -127,26 +136,42 @@ class Archive(ArchiveContents):
         brute force until 256 images are not indexed. To finish an interrupted addition, call
         `repair` or add the same images again. `analysis` fills fields of new images.
 
+        Of a video, `frames` are images, as for `Library.add`; the video's file is their original,
+        which is stored once. `on_video` is called with each video whose frames were all read.
+
         Raises:
+            ConfigError: `frames` is invalid.
             MissingExtra, ConfigError, TextUnsupported, SchemaMismatch: as for `Analysis`.
             EncoderError: the encoder cannot be built, or is not the collection's encoder.
             BackendError, CatalogError, ObjectStoreError: a store failed.
             LimitExceeded: the collection is new, and the archive has reached its limit.
         """
         analysis.check()
+        sampling = Sampling.parse(frames)
         with self._libraries.using(collection) as library:
+            tally = Tally(found, on_progress, on_failure)
+            stored = self.originals is not None and not in_place
+            clips = Clips(
+                library,
+                self.catalog,
+                self._originals,
+                tally,
+                FrameOptions(sampling, self.max_video_seconds, on_video),
+                roots=self.roots,
+                stored=stored,
+            )
             added = Addition(
                 library,
                 self.catalog,
                 Writer(library, self.catalog, self._originals, on_step=self._on_step),
-                Tally(found, on_progress, on_failure),
-                stored=self.originals is not None and not in_place,
+                tally,
+                stored=stored,
                 index=background,
                 canceled=cancelled or _never,
                 traffic=self.traffic if background else None,
                 soon=WORTH_AN_INDEX if self._libraries.embedded else inf,
                 analysis=analysis,
-            ).run(items)
+            ).run(clips.expanded(items))
             self._libraries.index_later(collection, added.report)
         return added
 
@@ -166,6 +191,7 @@ class Archive(ArchiveContents):
         columns: ListColumns = ANY_COLUMNS,
         on_unlisted: Callable[[str], None] | None = None,
         exclude: Sequence[str] = (),
+        with_videos: bool = False,
     ) -> Iterator[Incoming]:
         """Yield the images of a folder or list file inside `roots`; see `upload.files`.
 
@@ -179,6 +205,7 @@ class Archive(ArchiveContents):
             columns=columns,
             on_unlisted=on_unlisted,
             exclude=exclude,
+            with_videos=with_videos,
         )
 
     def search(
@@ -235,6 +262,8 @@ class Archive(ArchiveContents):
             known = self.entry(id_)
             former = known.fields
             fields = checked_fields(fields, self.library(known.collection).fields)
+            if known.original:
+                fields = kept_moment(fields, known.fields)
         entry = self.catalog.update(id_, label=text, fields=fields, name=name)
         if label is not None or fields is not None:
             write_values(self.library(entry.collection), self.catalog, entry, former)
@@ -243,10 +272,12 @@ class Archive(ArchiveContents):
     def delete(self, ids: Sequence[str]) -> int:
         """Delete images and return how many existed. Files that stayed in their folders are kept.
 
+        An id of a video names all its frames. The video is deleted with its last frame.
+
         Raises:
             BackendError, CatalogError, ObjectStoreError: a store failed. Call `repair` to continue.
         """
-        return self._deleter.run(ids)
+        return self._deleter.run(list(dict.fromkeys([*ids, *self.catalog.of_videos(ids)])))
 
     def drop(self, collection: str, *, confirm: str) -> int:
         """Delete a collection with all its images, and return the number of images.
@@ -265,23 +296,6 @@ class Archive(ArchiveContents):
         count = self._deleter.run_all(collection)
         self._libraries.drop(collection)
         return count
-
-    def original(self, id_: str, *, link: bool = False) -> Original:
-        """Return an image's original. If `link` is True, return a link if the store supports links.
-
-        Raises:
-            ImageNotFound: no image has this id.
-            ObjectNotFound: the original was not kept, and the file's content has changed.
-            SourceError: the original was not kept, and the file cannot be read.
-        """
-        return self._originals.original(self.entry(id_), link=link)
-
-    def thumbnail(self, id_: str, edge: int = 256) -> bytes:
-        """Return a WebP thumbnail; see `objects.thumbnail`. It is saved for later calls.
-
-        Raises: as for `original`.
-        """
-        return self._originals.thumbnail(self.entry(id_), edge)
 
     def repair(self, *, older_than: float = 0.0) -> Repaired:
         """Finish additions and deletions that a crash interrupted; see `Repair.run`."""
@@ -314,10 +328,6 @@ def _state(check: Callable[[], object]) -> str:
     except ImgSearchError as error:
         return f"{type(error).__name__}: {error}"
     return "ok"
-
-
-def _nothing(_value: object) -> None:
-    return None
 
 
 def _never() -> bool:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,7 +86,7 @@ def backup(stores: Stores, folder: Path, *, on_progress: OnProgress = lambda *_:
         on_progress("catalog", 1, 1)
         vectors = _vectors(stores, folder, on_progress)
         contents = sorted(
-            {row["content"] for row in rows(folder / "catalog/entries.jsonl") if row["stored"]}
+            {file_of(row) for row in rows(folder / "catalog/entries.jsonl") if row["stored"]}
         )
         missing = _originals(stores, folder, contents, on_progress)
         files = {
@@ -138,6 +138,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not complete:
         raise ConfigError(f"the backup {folder} is incomplete. Run `imgsearch backup` again.")
     return manifest
+
+
+def file_of(row: Mapping[str, Any]) -> str:
+    """Return the sha256 of an entry's original, which is the video of a frame."""
+    return str(row.get("original") or row["content"])
 
 
 def original_path(folder: Path, content: str) -> Path:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from imgsearch.archive.libraries import Libraries
+from imgsearch.archive.originals import Originals
+from imgsearch.archive.outcomes import Original
 from imgsearch.catalog import ORDERS, Catalog, Entry, Page
 from imgsearch.errors import CollectionNotFound, DimensionMismatch, SchemaMismatch
 from imgsearch.fields import Declaration, FieldType
@@ -21,6 +23,7 @@ class ArchiveContents(Closeable):
 
     catalog: Catalog
     _libraries: Libraries
+    _originals: Originals
 
     def existing(self, collection: str) -> Library:
         """Return the library of an existing collection.
@@ -160,6 +163,32 @@ class ArchiveContents(Closeable):
                 got=sizes[0],
             )
         return vectors
+
+    def original(self, id_: str, *, link: bool = False) -> Original:
+        """Return an image's original. If `link` is True, return a link if the store supports links.
+
+        The original of a frame is its video.
+
+        Raises:
+            ImageNotFound: no image has this id.
+            ObjectNotFound: the original was not kept, and the file's content has changed.
+            SourceError: the original was not kept, and the file cannot be read.
+        """
+        return self._originals.original(self.entry(id_), link=link)
+
+    def picture(self, id_: str) -> bytes:
+        """Return an image's file; of a frame, its pixels as a PPM file.
+
+        Raises: as for `original`.
+        """
+        return self._originals.read(self.entry(id_))
+
+    def thumbnail(self, id_: str, edge: int = 256) -> bytes:
+        """Return a WebP thumbnail; see `objects.thumbnail`. It is saved for later calls.
+
+        Raises: as for `original`.
+        """
+        return self._originals.thumbnail(self.entry(id_), edge)
 
     def _declared(self, collection: str) -> Collection[str]:
         """Return the names of the declared fields of a collection, which may not exist."""

@@ -66,9 +66,13 @@ class Deleter:
             own = [deletion for deletion in deletions if deletion.entry.collection == name]
             self._delete_vectors(name, own)
         self._on_step("vector gone")
-        self._originals.delete(
-            deletion.entry.content for deletion in deletions if deletion.last_anywhere
-        )
+        unneeded = {deletion.entry.file for deletion in deletions if deletion.last_anywhere}
+        unneeded |= {  # thumbnails of frames
+            deletion.entry.content
+            for deletion in deletions
+            if deletion.entry.original and deletion.last_of_content
+        }
+        self._originals.delete(sorted(unneeded))
         self._on_step("original gone")
         self._catalog.forget([deletion.entry.id for deletion in deletions])
         self._on_step("forgotten")

@@ -13,11 +13,14 @@ from imgsearch.archive.archive import Archive
 from imgsearch.archive.migration import MigrationRequest, migrate
 from imgsearch.archive.sync import ArchiveSync, SyncOptions
 from imgsearch.archive.upload import Incoming
+from imgsearch.archive.uploaded_videos import delete_unused, stored_video
 from imgsearch.catalog import Job
 from imgsearch.errors import CatalogError, CollectionSwitched, ImgSearchError, SourceError
 from imgsearch.images import sources
 from imgsearch.images.image_lists import ListColumns
+from imgsearch.images.sampling import Sampling
 from imgsearch.images.urls import file_name
+from imgsearch.images.videos import reads_folders
 from imgsearch.library.progress import Progress
 from imgsearch.types import Failure
 
@@ -28,7 +31,16 @@ Fetch = Callable[[str], bytes]
 NO_FETCH: Final = "images cannot be added by URL: this archive does not fetch them. Upload files."
 
 _SAVE_INTERVAL: Final = 1.0  # seconds between two writes of a job's progress to the catalog
-_COUNTERS: Final = ("found", "decoded", "embedded", "indexed", "skipped", "failed", "updated")
+_COUNTERS: Final = (
+    "found",
+    "decoded",
+    "embedded",
+    "indexed",
+    "skipped",
+    "failed",
+    "updated",
+    "videos",
+)
 _SYNCED: Final = ("changed", "renamed", "deleted")
 _MAX_FAILURES: Final = 10_000  # failures saved with a job; all are counted
 
@@ -85,10 +97,13 @@ class JobRun:
             in_place=bool(self._job.request.get("in_place")),
             background=True,
             analysis=Analysis.of_request(request),
+            frames=request.get("frames", 1.0),
             cancelled=stopped,
             on_progress=self._on_progress,
             on_failure=self._on_failure,
         )
+        if "video" in request and not stopped():
+            delete_unused(self._archive, request)
 
     def _migrate(self, stopped: Callable[[], bool]) -> None:
         """Change the model of the job's collection."""
@@ -116,6 +131,7 @@ class JobRun:
             only=None if only is None else frozenset(only),
             exclude=tuple(request.get("exclude", ())),
             analysis=Analysis.of_request(request),
+            frames=request.get("frames", 1.0),
         )
         sync = ArchiveSync(self._archive, options, stopped, self._on_progress, self._on_failure)
         report = sync.run(folder)
@@ -130,7 +146,10 @@ class JobRun:
         """Return the job's images as a list, so that their number is known."""
         request = self._job.request
         only = request.get("items")
-        if str(request.get("of", self._job.kind)) == "urls":
+        kind = str(request.get("of", self._job.kind))
+        if kind == "upload":
+            return [stored_video(self._archive, request)]
+        if kind == "urls":
             if self._fetch is None:
                 raise SourceError(NO_FETCH)
             return [self._by_url(url) for url in (request["urls"] if only is None else only)]
@@ -144,9 +163,15 @@ class JobRun:
             replace(self._by_url(file.place), label=file.label, fields=file.fields)
             if file.source == "url"
             else file
-            for file in self._archive.folder(request["folder"], columns=columns)
+            for file in self._archive.folder(
+                request["folder"], columns=columns, with_videos=self._takes_frames
+            )
             if wanted is None or sources.printable(file.place) in wanted
         ]
+
+    @property
+    def _takes_frames(self) -> bool:
+        return reads_folders(Sampling.parse(self._job.request.get("frames", 1.0)))
 
     def _by_url(self, url: str) -> Incoming:
         def read() -> bytes:

@@ -3,7 +3,7 @@
 import logging
 import queue
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -17,13 +17,16 @@ from imgsearch.archive.job_run import NO_FETCH, Fetch, JobRun
 from imgsearch.archive.migration import MigrationRequest
 from imgsearch.archive.priority import lower_priority
 from imgsearch.archive.sync import ArchiveSync, SyncOptions
-from imgsearch.archive.upload import inside
+from imgsearch.archive.upload import checked_fields, inside
+from imgsearch.archive.uploaded_videos import store_video
 from imgsearch.catalog import Job, JobFailurePage, JobKind, JobPage, JobStateName
 from imgsearch.errors import CatalogError, ConfigError, JobBusy, LimitExceeded, SourceError
+from imgsearch.images.sampling import EVERY_SECOND, Sampling
+from imgsearch.images.videos import Opener
 from imgsearch.library.migration import recipe_of
 from imgsearch.library.progress import SyncReport
 from imgsearch.text import counted
-from imgsearch.types import Failure, check_name
+from imgsearch.types import Failure, Value, check_name
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ class Jobs:
         dry_run: bool = False,
         confirm: bool = False,
         exclude: Sequence[str] = (),
+        frames: str | float = 1.0,
         analysis: Analysis = Analysis(),  # noqa: B008 - frozen
     ) -> Job:
         """Start a job that adds a folder, or the images of a list file, inside the archive's roots.
@@ -87,10 +91,11 @@ class Jobs:
         files no longer exist; a job that must be confirmed fails with SyncRefused. A job with
         `dry_run` counts, and changes nothing. `exclude` is as for `Library.add`. `path_column` and
         `label_column` name columns of a list; see `ListColumns`. `analysis` fills fields of new
-        images.
+        images. `frames` of videos are added, as for `Library.add`.
 
         Raises:
-            ConfigError: `sync` is given for a list, or `dry_run` or `confirm` without `sync`.
+            ConfigError: `frames` is invalid; or `sync` is given for a list, or `dry_run` or
+                `confirm` without `sync`.
             SourceError: the folder is outside the roots, or does not exist.
             LimitExceeded: too many jobs are waiting or running, or the collection is new and the
                 archive has reached its limit of collections.
@@ -104,6 +109,7 @@ class Jobs:
         flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm}
         request |= {name: flag for name, flag in flags.items() if flag}
         request |= {"exclude": list(exclude)} if exclude else {}
+        request |= _frames(frames)
         analysis.check()
         request |= analysis.request()
         named = {"path_column": path_column, "label_column": label_column}
@@ -127,6 +133,41 @@ class Jobs:
             raise SourceError(NO_FETCH)
         analysis.check()
         return self._start("urls", collection, {"urls": list(urls), **analysis.request()})
+
+    def start_video(
+        self,
+        opener: Opener,
+        name: str,
+        *,
+        collection: str = "images",
+        label: str | None = None,
+        fields: Mapping[str, Value] | None = None,
+        frames: str | float = 1.0,
+        analysis: Analysis = Analysis(),  # noqa: B008 - frozen
+    ) -> Job:
+        """Store a video, which `opener` opens, and start a job that adds its frames.
+
+        `name` is its file's name. `label`, `fields` and `analysis` are of all frames, and `frames`
+        is as for `Library.add`.
+
+        Raises:
+            ConfigError: `frames` is invalid or "none", or the archive stores no originals.
+            FormatRefused, ImageTooLarge: the file is not a video, or too large.
+            MissingExtra: videos need the extra ``video``.
+            FieldInvalid: a declared field has another type.
+            LimitExceeded: as for `start_folder`.
+        """
+        analysis.check()
+        request: dict[str, Any] = {**_frames(frames), **analysis.request()}
+        if not Sampling.parse(frames):
+            raise ConfigError('frames="none" adds no frame of a video')
+        request |= {} if label is None else {"label": label}
+        types = self._archive.field_types(collection)
+        request |= {"fields": checked_fields(fields, types)} if fields else {}
+        self._check_room()
+        content = store_video(self._archive, opener)
+        request |= {"video": content, "name": name}
+        return self._start("upload", collection, request)
 
     def start_migration(self, collection: str, request: MigrationRequest) -> Job:
         """Start a job that embeds a collection's images with another model; see `migrate`.
@@ -288,14 +329,17 @@ class Jobs:
             created=datetime.now(UTC),
         )
         with self._changed:
-            waiting = sum(not job.over for job in self._running.values())
-            if waiting >= self._most:
-                raise LimitExceeded(
-                    f"the job cannot be queued: {counted(waiting, 'job is', 'jobs are')} waiting, "
-                    "the limit. Start it again later."
-                )
+            self._check_room()
             self._queue(job)
         return job
+
+    def _check_room(self) -> None:
+        waiting = sum(not job.over for job in list(self._running.values()))
+        if waiting >= self._most:
+            raise LimitExceeded(
+                f"the job cannot be queued: {counted(waiting, 'job is', 'jobs are')} waiting, "
+                "the limit. Start it again later."
+            )
 
     def _queue(self, job: Job) -> None:
         self._archive.catalog.save_job(job)
@@ -329,3 +373,13 @@ class Jobs:
         with self._changed:
             self._running[job.id] = job
             self._changed.notify_all()
+
+
+def _frames(frames: str | float) -> dict[str, Any]:
+    """Return the request's value for a sampling of videos, none for the default.
+
+    Raises:
+        ConfigError: it is invalid.
+    """
+    sampling = Sampling.parse(frames)
+    return {} if sampling == EVERY_SECOND else {"frames": str(sampling)}

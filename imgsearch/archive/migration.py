@@ -76,7 +76,7 @@ def migration_of(
         rows = archive.catalog.of_contents(collection, [record.id], states=_STATES)
         if not rows.get(record.id):  # from before the library became part of the archive
             return read_file(record)
-        return b"".join(archive.original(rows[record.id][0].id).parts or ())
+        return archive.picture(rows[record.id][0].id)
 
     def fault(record: Record) -> ImgSearchError | None:
         rows = archive.catalog.of_contents(collection, [record.id], states=_STATES)

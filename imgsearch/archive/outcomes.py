@@ -6,7 +6,9 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from imgsearch.catalog import Entry
+from imgsearch.errors import ObjectNotFound
 from imgsearch.images import regions
+from imgsearch.images.videos import Opener
 from imgsearch.library.progress import Report
 from imgsearch.text import counted
 from imgsearch.types import Hit
@@ -15,6 +17,7 @@ from imgsearch.types import Hit
 _PIXELS: Final = frozenset(
     f"image/{name}" for name in ("jpeg", "png", "webp", "gif", "bmp", "tiff", "jp2", "avif")
 )
+_PIECE: Final = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,32 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """An original: its bytes in chunks, or a link that expires after five minutes."""
+    """An original: its bytes in chunks, or a link that expires after five minutes.
+
+    `opener` opens it for reading at any position; None with a link. The original of a frame is its
+    video.
+    """
 
     media_type: str
     name: str
     size: int
     parts: Iterator[bytes] | None
     link: str | None = None
+    opener: Opener | None = None
+
+    def part(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from `start` to before `stop`, in pieces of at most 1 MiB.
+
+        Raises:
+            ObjectNotFound: there is a link only, or the original was deleted.
+        """
+        if self.opener is None:
+            raise ObjectNotFound("the original is at its link")
+        with self.opener() as file:
+            file.seek(start)
+            while start < stop and (piece := file.read(min(_PIECE, stop - start))):
+                start += len(piece)
+                yield piece
 
     @property
     def content_type(self) -> str:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 
 from imgsearch import images
+from imgsearch.archive.clips import declare_moments
 from imgsearch.archive.deletion import Deleter
 from imgsearch.archive.originals import Originals
 from imgsearch.archive.outcomes import Repaired
@@ -103,6 +104,8 @@ class Repair:
             return
         data = self._originals.read(entry)
         images.header(data, path=entry.name, max_pixels=library.max_pixels)
+        if entry.original:
+            declare_moments(library)
         version = library.version
         rows, failures = by_content(library.embed_rows([(entry.name, data)]))
         if entry.content not in rows:

@@ -1,6 +1,7 @@
 """Fills the empty stores of an archive from a backup."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from imgsearch.archive.backup import (
     Backup,
     OnProgress,
     Stores,
+    file_of,
     original_path,
     read_manifest,
     sha256,
@@ -18,6 +20,7 @@ from imgsearch.backends import connect, is_there
 from imgsearch.catalog.dump import load, rows
 from imgsearch.catalog.inspection import inspect
 from imgsearch.errors import ConfigError, SourceError
+from imgsearch.images.files import open_regular
 from imgsearch.library.copy import copy
 from imgsearch.objects import is_there as has_originals
 
@@ -67,8 +70,8 @@ def _verify(folder: Path, manifest: dict[str, Any], on_progress: OnProgress) -> 
     hashes = {folder / name: digest for name, digest in manifest["files"].items()}
     missing = set(manifest["missing"])
     for row in _entries(folder, hashes):
-        if row["stored"] and row["content"] not in missing:
-            hashes[original_path(folder, row["content"])] = row["content"]
+        if row["stored"] and (content := file_of(row)) not in missing:
+            hashes[original_path(folder, content)] = content
     for place, (path, digest) in enumerate(hashes.items(), 1):
         _check(path, digest)
         on_progress("checking", place, len(hashes))
@@ -124,15 +127,16 @@ def _originals(
 ) -> None:
     missing = set(manifest["missing"])
     formats = {
-        row["content"]: row["format"]
+        file_of(row): row["format"]
         for row in rows(folder / "catalog/entries.jsonl")
-        if row["stored"] and row["content"] not in missing
+        if row["stored"] and file_of(row) not in missing
     }
     with stores.connect_originals(create=True) as store:
         for place, (content, format_) in enumerate(formats.items(), 1):
             if not store.exists(content):
-                data = original_path(folder, content).read_bytes()
-                store.put(content, data, media_type(format_))
+                path = original_path(folder, content)
+                opener = partial(open_regular, str(path))
+                store.put_file(content, opener, path.stat().st_size, media_type(format_))
             on_progress("originals", place, len(formats))
 
 

@@ -7,11 +7,14 @@ from time import monotonic, time_ns
 
 from imgsearch.archive.analysis import Analysis
 from imgsearch.archive.archive import Archive
+from imgsearch.archive.clip_marks import ClipMarks, Replaced, path_of
+from imgsearch.archive.clips import kept_moment
 from imgsearch.archive.upload import Incoming, inside
 from imgsearch.catalog import Entry
 from imgsearch.errors import CollectionNotFound, ConfigError
 from imgsearch.filters import composed
-from imgsearch.images import metadata, sources
+from imgsearch.images import metadata, sources, videos
+from imgsearch.images.sampling import Sampling
 from imgsearch.library.file_facts import lacking
 from imgsearch.library.file_index import FileIndex, FileRead, FileStat, read_content
 from imgsearch.library.progress import Progress, Report, SyncReport
@@ -29,8 +32,8 @@ class SyncOptions:
 
     With `remove`, images whose files no longer exist are deleted; `dry_run` and `confirm` are as
     for `Library.sync`. With `in_place`, originals are not copied. `only` are the printable paths of
-    the files to add, None for all. `exclude` is as for `Library.add`, `analysis` as for
-    `Archive.add`.
+    the files to add, None for all. `exclude` is as for `Library.add`; `analysis` and `frames` are
+    as for `Archive.add`.
     """
 
     collection: str = "images"
@@ -41,6 +44,7 @@ class SyncOptions:
     only: frozenset[str] | None = None
     exclude: Sequence[str] = ()
     analysis: Analysis = field(default_factory=Analysis)
+    frames: str | float | Sampling = 1.0
 
 
 @dataclass
@@ -53,13 +57,18 @@ class ArchiveSync:
     on_progress: Callable[[Progress], None] = lambda _progress: None
     on_failure: Callable[[Failure], None] = lambda _failure: None
     _stats: dict[str, FileStat | None] = field(default_factory=dict)
+    _clips: ClipMarks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._clips = ClipMarks(Sampling.parse(self.options.frames))
 
     def run(self, folder: str | Path) -> SyncReport:
         """Add the folder's new and changed files, and delete images of files that do not exist.
 
         Unchanged files are not read, unless they were added without the metadata that the archive
         reads now. A file with other bytes replaces its image. A renamed file gets a new image id,
-        and keeps the label and fields that a user has set.
+        and keeps the label and fields that a user has set. A video is one file: if it has changed
+        or is gone, so have all its frames.
 
         Raises:
             SourceError: the folder is outside the archive's roots, or does not exist.
@@ -76,35 +85,33 @@ class ArchiveSync:
         rows = [
             row
             for row in self.archive.catalog.places(options.collection, _SOURCE)
-            if below(str(root), [row.place])
+            if below(str(root), [path_of(row)])
         ]
-        before = {row.place: row.content for row in rows if row.state == "ready"}
-        known = _known(items, before, index)
+        images = (row for row in rows if row.state == "ready" and not row.original)
+        before = {row.place: row.content for row in images} | self._clips.stored(rows, index)
+        known = self._known(items, before, index)
         removed = removed_paths(listing, before) if options.remove else []
         plan = self._plan(listing, before, known, removed, items, index)
         why = reasons(listing, before, plan) if options.remove else ()
         if options.dry_run:
             return _report(plan, listing, started, reasons=why, dry_run=True)
         refuse(() if options.confirm else why)
-        known = _known(items, before, index)
+        known = self._known(items, before, index)
         again = self._lacking(index, known)
         settled = {place: content for place, content in known.items() if place not in again}
         chosen = [item for place, item in items.items() if place not in settled]
         report, entries = self._add(chosen, settled)
-        self._index(index, entries)
-        places = {entry.place: entry for entry in entries}
-        after = {
-            place: places[place].content if place in places else known[place]
-            for place in items
-            if place in places or place in known
-        }
+        self._index(index, entries, chosen)
+        new = {entry.place: entry.content for entry in entries} | self._clips.marks
+        contents = known | new
+        after = {place: contents[place] for place in items if place in contents}
         plan = Plan.of_references(before, after, removed)
-        old = [row for row in rows if row.content != after.get(row.place, row.content)]
-        successors = dict(places)
+        replaced, renames = Replaced(rows, entries, after), dict[str, str]()
+        old = [] if self.canceled() else replaced.removed(set(removed))
         if not self.canceled():
-            old += [row for row in rows if row.place in set(removed)]
-            successors |= {path: places[new] for new, path in plan.renames.items() if new in places}
-        self._keep_values({row.id: successors[row.place] for row in old if row.place in successors})
+            renames = {path: place for place, path in plan.renames.items()}
+        old += replaced.outdated()
+        self._keep_values(replaced.successors(old, renames))
         self.archive.delete([row.id for row in old])
         return _report(plan, listing, started, loaded=report)
 
@@ -119,7 +126,8 @@ class ArchiveSync:
         """Return the unchanged files from which not all facts were read."""
         if index is None:
             return set()
-        contents = lacking(index, known.values(), self._facts())
+        images = [content for content in known.values() if "@" not in content]
+        contents = lacking(index, images, self._facts())
         return {place for place, content in known.items() if content in contents}
 
     def _facts(self) -> tuple[str, ...]:
@@ -130,7 +138,11 @@ class ArchiveSync:
         ignored: list[str] = []
         unlisted: list[str] = []
         files = self.archive.folder(
-            root, ignored.append, on_unlisted=unlisted.append, exclude=self.options.exclude
+            root,
+            ignored.append,
+            on_unlisted=unlisted.append,
+            exclude=self.options.exclude,
+            with_videos=videos.reads_folders(self._clips.sampling),
         )
         items = {sources.printable(item.place): item for item in files}
         labels = {place: item.label for place, item in items.items()}
@@ -158,7 +170,10 @@ class ArchiveSync:
         contents = dict(known)
         for place in doubtful:
             path = unread[place]
-            content = read_content(path) if index is None else index.read(path)
+            if items[place].is_video:
+                content = self._clips.of_file(path)
+            else:
+                content = read_content(path) if index is None else index.read(path)
             if content is not None:
                 contents[place] = content
         ordered = {place: contents[place] for place in items if place in contents}
@@ -182,6 +197,8 @@ class ArchiveSync:
             in_place=self.options.in_place,
             background=True,
             analysis=self.options.analysis,
+            frames=self._clips.sampling,
+            on_video=self._clips.note,
             cancelled=self.canceled,
             on_progress=update,
             on_failure=self.on_failure,
@@ -190,6 +207,8 @@ class ArchiveSync:
 
     def _noted(self, item: Incoming) -> Incoming:
         """Return the item with a reader that notes the file's status."""
+        if item.is_video:
+            return item
 
         def read() -> bytes:
             now, stat = time_ns(), FileStat.of(item.place)
@@ -198,7 +217,9 @@ class ArchiveSync:
 
         return replace(item, reader=read)
 
-    def _index(self, index: FileIndex | None, entries: tuple[Entry, ...]) -> None:
+    def _index(
+        self, index: FileIndex | None, entries: tuple[Entry, ...], items: Sequence[Incoming]
+    ) -> None:
         """Save the contents of the files that were read."""
         index = index or self._file_index()
         if index is None:
@@ -208,6 +229,7 @@ class ArchiveSync:
             if (content := contents.get(sources.printable(path))) is not None:
                 index.set(path, FileRead(content, stat))
                 index.note_facts(content, self._facts(), path)
+        self._clips.save(items, index)
         index.finish(self.archive.existing(self.options.collection).collection)
 
     def _keep_values(self, replaced: Mapping[str, Entry]) -> None:
@@ -224,23 +246,26 @@ class ArchiveSync:
             stated = sources.label_text(Path(old.place).parent.name)
             is_own = bool(old.label) and composed(old.label) != stated
             changed = of_files if old.content != new.content else ()
-            fields = {**new.fields, **{k: v for k, v in old.fields.items() if k not in changed}}
+            kept = {k: v for k, v in old.fields.items() if k not in changed}
+            fields = kept_moment({**new.fields, **kept}, new.fields)
             if is_own or fields != new.fields:
                 self.archive.update(
                     new.id, label=old.label if is_own else None, fields=fields or None
                 )
 
-
-def _known(
-    items: Mapping[str, Incoming], before: Mapping[str, str], index: FileIndex | None
-) -> dict[str, str]:
-    """Return the contents of unchanged files by printable place."""
-    known: dict[str, str] = {}
-    for place, item in items.items():
-        content = _unchanged(item.place, index) if place in before else None
-        if content is not None and before[place] == content:
-            known[place] = content
-    return known
+    def _known(
+        self, items: Mapping[str, Incoming], before: Mapping[str, str], index: FileIndex | None
+    ) -> dict[str, str]:
+        """Return the contents of unchanged files by printable place."""
+        known: dict[str, str] = {}
+        for place, item in items.items():
+            if place not in before:
+                continue
+            unchanged = self._clips.unchanged if item.is_video else _unchanged
+            content = unchanged(item.place, index)
+            if content is not None and before[place] == content and self._clips.is_current(content):
+                known[place] = content
+        return known
 
 
 def _unchanged(path: str, index: FileIndex | None) -> str | None:

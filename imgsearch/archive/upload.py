@@ -17,11 +17,12 @@ from imgsearch.catalog import Entry, entry_id
 from imgsearch.encoders.embedding import EXTRA, failure_of, vectors_of
 from imgsearch.errors import SourceError
 from imgsearch.fields import FieldType, typed
-from imgsearch.images import metadata, sources
+from imgsearch.images import metadata, sources, videos
 from imgsearch.images.image_lists import SUFFIXES, ListColumns
 from imgsearch.images.list_files import ANY_COLUMNS
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.images.urls import file_name
+from imgsearch.images.videos import Opener
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Candidate
 from imgsearch.types import Failure, Value, Vector
@@ -33,6 +34,21 @@ _MAX_NAME: Final = 255  # characters; the beginning of longer names is cut off
 
 
 @dataclass(frozen=True, slots=True)
+class Clip:
+    """The video of a frame: an id, and its file with the sha256, the size in bytes and the format.
+
+    `seconds` is the time of the frame.
+    """
+
+    id: str
+    content: str
+    size: int
+    format: str
+    opener: Opener = field(repr=False)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """An image to add. Its bytes are `data`, or are read with `reader` or from the file `place`.
 
@@ -40,6 +56,8 @@ class Incoming:
     file, a URL, or "" for an upload. `id` is the id of the catalog entry, by default derived from
     collection, content, source and place or name. If `label` is None, an image that is already in
     the archive keeps its label; "" removes the label.
+
+    An item with an `opener` is a video in the file that it opens. A frame has its `clip`.
     """
 
     name: str
@@ -50,6 +68,14 @@ class Incoming:
     fields: Mapping[str, Value] = field(default_factory=dict)
     id: str | None = None
     reader: Callable[[], bytes] | None = field(default=None, repr=False)
+    opener: Opener | None = field(default=None, repr=False)
+    clip: Clip | None = None
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the item is a video, whose frames are images."""
+        in_folder = self.source == "folder" and self.data is None and self.reader is None
+        return self.opener is not None or (in_folder and videos.is_video(self.place))
 
     def read(self) -> bytes:
         """Return the image's bytes.
@@ -72,6 +98,7 @@ class Upload(Candidate):
 
     entry: Entry
     facts: Mapping[str, Value] = field(default_factory=dict, kw_only=True, hash=False)
+    clip: Clip | None = field(default=None, kw_only=True)
 
     @property
     @override
@@ -94,6 +121,7 @@ class Upload(Candidate):
         kind, width, height = images.header(data, path=name, max_pixels=most)
         fields = checked_fields(item.fields, library.fields)
         facts = metadata.fitting(data, library.exif, library.fields, max_pixels=most)
+        clip = item.clip
         entry = Entry(
             id=item.id or entry_id(collection, content, item.source, place or name),
             collection=collection,
@@ -101,17 +129,22 @@ class Upload(Candidate):
             source=item.source,
             name=name,
             place=place,
-            size=len(data),
+            size=len(data) if clip is None else clip.size,
             width=width,
             height=height,
-            format=kind,
+            format=kind if clip is None else clip.format,
             label=label or "",
             fields={**facts, **fields},
             encoder=library.recipe.model,
             stored=stored,
+            **{} if clip is None else _of_clip(clip),
         )
         key = row_key(entry)
-        return cls(place or name, label, key, data, entry, fields=fields, facts=facts)
+        return cls(place or name, label, key, data, entry, fields=fields, facts=facts, clip=clip)
+
+
+def _of_clip(clip: Clip) -> dict[str, Any]:
+    return {"video": clip.id, "original": clip.content, "seconds": clip.seconds}
 
 
 def checked_fields(fields: Mapping[str, Value], types: Mapping[str, FieldType]) -> dict[str, Value]:
@@ -199,13 +232,14 @@ def files(
     columns: ListColumns = ANY_COLUMNS,
     on_unlisted: Callable[[str], None] | None = None,
     exclude: Sequence[str] = (),
+    with_videos: bool = False,
 ) -> Iterator[Incoming]:
     """Yield the images of a folder inside `roots`, sorted, labeled with their own folder's name.
 
     `folder` may also be a list file with `columns`. Symbolic links to files outside `roots`, and
     listed files outside, are skipped. Images by URL have no reader. `on_unlisted` is called with
     each subfolder that cannot be listed. Notes about a list, such as columns that are not fields,
-    are logged.
+    are logged. With `with_videos` videos in folders are yielded, too.
 
     Raises:
         SourceError: the folder is outside `roots`, or does not exist, or the list is invalid.
@@ -218,6 +252,7 @@ def files(
         on_ignored=on_ignored,
         on_unlisted=on_unlisted,
         exclude=exclude,
+        with_videos=with_videos,
         on_note=lambda note: _log.warning("%s", note),
     ):
         path, label, fields = reference.path, reference.label, reference.fields

@@ -78,6 +78,7 @@ class Writer:
         new = self._catalog.ready(accepted)
         self._catalog.failed({id_: str(error) for id_, error in refused.items()})
         self._on_step("ready")
+        self._originals.put_thumbnails(upload for upload in pending if upload.entry.id in new)
         for upload in pending:
             if upload.entry.id in refused:
                 failures[upload.entry.id] = _failure(upload, refused[upload.entry.id])

@@ -8,7 +8,9 @@ from imgsearch.catalog.entry import (
     Entry,
     Order,
     Page,
+    Place,
     State,
+    Video,
     entry_id,
 )
 from imgsearch.catalog.job import Job, JobFailurePage, JobKind, JobPage, JobStateName
@@ -39,6 +41,8 @@ __all__ = [
     "KeyRow",
     "Order",
     "Page",
+    "Place",
     "State",
+    "Video",
     "entry_id",
 ]

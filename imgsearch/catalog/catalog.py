@@ -17,8 +17,10 @@ from imgsearch.catalog.entry import (
     Page,
     Place,
     State,
+    Video,
     check_changes,
     check_entry,
+    check_id,
     check_time,
     checked_update,
     now,
@@ -254,8 +256,28 @@ class Catalog(Closeable):
         """Return the places of a collection's entries with this source, oldest first."""
         return self._database.read(partial(rows.places, collection=collection, source=source))
 
+    def named(self, collection: str, name: str) -> list[Entry]:
+        """Return at most 1,000 entries of a collection with this name."""
+        return self._database.read(partial(rows.named, collection=collection, name=name))
+
+    def of_videos(self, videos: Sequence[str]) -> list[str]:
+        """Return the ids of all frames of these videos. Unknown videos are skipped."""
+        return self._database.read(partial(rows.of_videos, videos=videos))
+
+    def videos(self, collection: str, *, limit: int = 50, after: str = "") -> list[Video]:
+        """Return at most `limit` videos with "ready" frames, sorted by id, after the id `after`.
+
+        Raises:
+            ConfigError: `limit` is not in 1 to 1,000, or `after` is no id.
+        """
+        pages.check_limit(limit)
+        if after:
+            check_id(after)
+        work = partial(rows.videos, collection=collection, limit=limit, after=after)
+        return self._database.read(work)
+
     def referenced(self, contents: Sequence[str]) -> set[str]:
-        """Return the content hashes that have a `stored` entry."""
+        """Return the hashes of originals that have a `stored` entry."""
         return self._database.read(partial(rows.referenced, contents=contents))
 
     def save_job(self, job: Job) -> None:

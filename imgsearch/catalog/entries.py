@@ -12,12 +12,26 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from imgsearch.catalog import locks
-from imgsearch.catalog.entry import Deletion, Entry, Place, now, possible_content, possible_id
+from imgsearch.catalog.entry import (
+    Deletion,
+    Entry,
+    Place,
+    Video,
+    now,
+    possible_content,
+    possible_id,
+)
 from imgsearch.catalog.tables import CHUNK, ENTRIES, chunks
 from imgsearch.errors import ImageBusy, ImageExists, ImageNotFound
 
 NAMES: Final = tuple(field.name for field in fields(Entry))
 COLUMNS: Final = tuple(ENTRIES.c[name] for name in NAMES)
+
+# the columns that hold the hash of an entry's original, and the entries for which they do
+_FILES: Final = (
+    (ENTRIES.c.content, (ENTRIES.c.original == "",)),
+    (ENTRIES.c.original, ()),
+)
 
 _OF_CONTENTS: Final = sa.select(*COLUMNS).where(  # built once, because every search runs it
     ENTRIES.c.content.in_(sa.bindparam("contents", expanding=True)),
@@ -48,7 +62,7 @@ def find(connection: Connection, ids: Iterable[str]) -> dict[str, Entry]:
 def places(connection: Connection, collection: str, source: str) -> list[Place]:
     """See `Catalog.places`."""
     columns = ENTRIES.c
-    statement = sa.select(columns.id, columns.place, columns.content, columns.state).where(
+    statement = sa.select(*(columns[name] for name in Place._fields)).where(
         columns.collection == collection, columns.source == source, columns.state != "deleting"
     )
     return [Place(*row) for row in connection.execute(statement.order_by(columns.created))]
@@ -56,7 +70,7 @@ def places(connection: Connection, collection: str, source: str) -> list[Place]:
 
 def begin(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
     """See `Catalog.begin`."""
-    locks.lock(connection, (entry.content for entry in entries))
+    locks.lock(connection, _locked(entries))
     known = find(connection, [entry.id for entry in entries])
     new: dict[str, Entry] = {}
     for entry in entries:
@@ -82,6 +96,11 @@ def begin(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:
     return [current[entry.id] for entry in entries]
 
 
+def _locked(entries: Iterable[Entry]) -> set[str]:
+    """Return the hashes whose locks a change of entries needs: contents and originals."""
+    return {content for entry in entries for content in (entry.content, entry.file)}
+
+
 def _row(entry: Entry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in NAMES} | {"folded": folded(entry.name)}
 
@@ -99,11 +118,13 @@ def _refuse_busy(connection: Connection, entries: Sequence[Entry]) -> None:
     Raises:
         ImageBusy: a content is being deleted.
     """
-    for chunk in chunks(entry.content for entry in entries):
+    columns = ENTRIES.c.content, ENTRIES.c.original
+    hashes = [{entry.content for entry in entries}, {entry.original for entry in entries} - {""}]
+    for column, chunk in (
+        (of, part) for of, own in zip(columns, hashes, strict=True) for part in chunks(own)
+    ):
         busy = connection.execute(
-            sa.select(ENTRIES.c.id)
-            .where(ENTRIES.c.content.in_(chunk), ENTRIES.c.state == "deleting")
-            .limit(1)
+            sa.select(ENTRIES.c.id).where(column.in_(chunk), ENTRIES.c.state == "deleting").limit(1)
         ).scalar()
         if busy is not None:
             raise ImageBusy(f"image {busy!r}, of the same content, is being deleted. Retry.")
@@ -184,7 +205,7 @@ def one(connection: Connection, id_: str) -> Entry:
 def mark_deleting(connection: Connection, ids: Sequence[str]) -> list[Deletion]:
     """See `Catalog.mark_deleting`."""
     before = find(connection, ids)  # only to find the contents to lock
-    locks.lock(connection, (entry.content for entry in before.values()))
+    locks.lock(connection, _locked(before.values()))
     known = find(connection, before)
     time = now()
     changed = {
@@ -195,8 +216,14 @@ def mark_deleting(connection: Connection, ids: Sequence[str]) -> list[Deletion]:
     _set(connection, changed, state="deleting", updated=time)
     marked = known | changed
     kept = _kept(connection, (entry.content for entry in marked.values()))
+    files = _kept_files(connection, {entry.file for entry in marked.values()})
     return [
-        Deletion(entry, entry.collection not in kept[entry.content], not kept[entry.content])
+        Deletion(
+            entry,
+            last_in_collection=entry.collection not in kept[entry.content],
+            last_anywhere=entry.file not in files,
+            last_of_content=not kept[entry.content],
+        )
         for entry in (marked[id_] for id_ in dict.fromkeys(ids) if id_ in marked)
     ]
 
@@ -215,9 +242,24 @@ def _kept(connection: Connection, contents: Iterable[str]) -> Mapping[str, set[s
     return kept
 
 
+def _kept_files(connection: Connection, files: Iterable[str]) -> set[str]:
+    """Return the originals that an entry keeps, in any collection."""
+    kept: set[str] = set()
+    for chunk in chunks(files):
+        for column, further in _FILES:
+            kept |= set(
+                connection.execute(
+                    sa.select(column)
+                    .where(column.in_(chunk), ENTRIES.c.state != "deleting", *further)
+                    .distinct()
+                ).scalars()
+            )
+    return kept
+
+
 def forget(connection: Connection, ids: Sequence[str]) -> None:
     """See `Catalog.forget`."""
-    contents = {entry.content for entry in find(connection, ids).values()}
+    contents = _locked(find(connection, ids).values())
     locks.lock(connection, contents)
     for chunk in chunks(filter(possible_id, ids)):
         deleting = ENTRIES.c.id.in_(chunk) & (ENTRIES.c.state == "deleting")
@@ -244,10 +286,42 @@ def referenced(connection: Connection, contents: Iterable[str]) -> set[str]:
     """See `Catalog.referenced`."""
     stored: set[str] = set()
     for chunk in chunks(filter(possible_content, contents)):
-        statement = sa.select(ENTRIES.c.content).distinct()
-        statement = statement.where(ENTRIES.c.content.in_(chunk), ENTRIES.c.stored.is_(True))
-        stored.update(connection.execute(statement).scalars())
+        for column, further in _FILES:
+            statement = sa.select(column).distinct()
+            statement = statement.where(column.in_(chunk), ENTRIES.c.stored.is_(True), *further)
+            stored.update(connection.execute(statement).scalars())
     return stored
+
+
+def named(connection: Connection, collection: str, name: str) -> list[Entry]:
+    """See `Catalog.named`."""
+    columns = ENTRIES.c
+    statement = sa.select(*COLUMNS).where(columns.collection == collection, columns.name == name)
+    return [entry_of(row) for row in connection.execute(statement.limit(2 * CHUNK))]
+
+
+def of_videos(connection: Connection, videos: Iterable[str]) -> list[str]:
+    """See `Catalog.of_videos`."""
+    ids: list[str] = []
+    for chunk in chunks(filter(possible_id, videos)):
+        statement = sa.select(ENTRIES.c.id).where(ENTRIES.c.video.in_(chunk))
+        ids += connection.execute(statement.order_by(ENTRIES.c.id)).scalars()
+    return ids
+
+
+def videos(connection: Connection, collection: str, limit: int, after: str) -> list[Video]:
+    """See `Catalog.videos`."""
+    columns = ENTRIES.c
+    statement = (
+        sa.select(columns.video, sa.func.count(), sa.func.min(columns.id))
+        .where(columns.video > after, columns.collection == collection, columns.state == "ready")
+        .group_by(columns.video)
+        .order_by(columns.video)
+        .limit(limit)
+    )
+    groups = connection.execute(statement).all()
+    entries = find(connection, [first for _, _, first in groups])
+    return [Video(id_, frames, entries[first]) for id_, frames, first in groups if first in entries]
 
 
 def unfinished(

@@ -48,6 +48,11 @@ class Entry:
     bytes; `width` and `height` (pixels) are 0 and `format` ("JPEG") is "" while unknown. `encoder`
     is the model that made the vector. `stored` is True if the original is in the object store.
     `error` is "" or an error's name and message. Times are timezone-aware, in UTC.
+
+    The original of a frame of a video is the video's file: `original` is its SHA-256, `size` and
+    `format` are the file's, `seconds` is the frame's time, and `video` is an id that all frames of
+    the video share. They are "" and 0 for other images. `content` is the hash of the frame's pixels
+    as a PPM file.
     """
 
     id: str
@@ -68,15 +73,32 @@ class Entry:
     error: str = ""
     created: datetime = field(default_factory=now)
     updated: datetime = field(default_factory=now)
+    video: str = ""
+    original: str = ""
+    seconds: float = 0.0
+
+    @property
+    def file(self) -> str:
+        """The SHA-256 of the original: the video of a frame, otherwise `content`."""
+        return self.original or self.content
 
 
 class Place(NamedTuple):
-    """Where an entry's file is, with the entry's id, content and state."""
+    """Where an entry's file is, with the entry's id, content and state, and the video's file."""
 
     id: str
     place: str
     content: str
     state: State
+    original: str = ""
+
+
+class Video(NamedTuple):
+    """A video: its id, the number of its frames, and the entry of one of them."""
+
+    id: str
+    frames: int
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +115,15 @@ class Deletion:
     """An entry to delete, and whether to delete its vector and its original, too.
 
     `last_in_collection` is True if no other entry of the collection has this content: the vector
-    can be deleted. `last_anywhere` is True if no entry of any collection has it: the original can
-    be deleted.
+    can be deleted. `last_anywhere` is True if no entry of any collection has its original, which
+    can be deleted. `last_of_content` is True if no entry of any collection has this content: the
+    thumbnails can be deleted.
     """
 
     entry: Entry
     last_in_collection: bool
     last_anywhere: bool
+    last_of_content: bool = True
 
 
 def entry_id(collection: str, content: str, source: str, place_or_name: str) -> str:
@@ -186,6 +210,8 @@ def check_entry(entry: Entry) -> None:
     check_name(entry.collection)
     if not possible_content(entry.content):
         raise ConfigError(f"content {entry.content!r} is not a sha256 in lower-case hex")
+    if entry.original and not (possible_content(entry.original) and possible_id(entry.video)):
+        raise ConfigError(f"the video {entry.video!r} of {entry.original!r} is invalid")
     check_text("source", entry.source, most=16)
     check_text("name", entry.name, most=MAX_NAME)
     check_text("label", entry.label, most=MAX_LABEL)

@@ -26,6 +26,7 @@ COUNTERS: Final = (
     "changed",
     "renamed",
     "deleted",
+    "videos",
 )
 
 
@@ -36,8 +37,9 @@ class Job:
     `request` contains the parameters as JSON-serializable values, and `result` the findings of the
     job, None without any. `error` is "" or the reason why
     the whole job failed. Of the inserted images, `changed` replaced an image of the same file, and
-    `renamed` have a new place; `deleted` images were removed by a sync. Times are timezone-aware,
-    in UTC, and None before the event.
+    `renamed` have a new place; `deleted` images were removed by a sync. Frames are images, and
+    `videos` counts the videos that were read. Times are timezone-aware, in UTC, and None before the
+    event.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Job:
     changed: int = 0
     renamed: int = 0
     deleted: int = 0
+    videos: int = 0
     result: Mapping[str, Any] | None = None
     error: str = ""
     created: datetime = field(default_factory=now)

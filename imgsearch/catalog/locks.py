@@ -32,6 +32,10 @@ def lock(connection: Connection, contents: Iterable[str]) -> None:
 
 def release(connection: Connection, contents: Iterable[str]) -> None:
     """Delete the rows of locked contents that no entry uses."""
-    used = sa.select(ENTRIES.c.id).where(ENTRIES.c.content == CONTENTS.c.content).exists()
+    used = [
+        sa.select(ENTRIES.c.id).where(column == CONTENTS.c.content).exists()
+        for column in (ENTRIES.c.content, ENTRIES.c.original)
+    ]
     for chunk in chunks(sorted(contents)):
-        connection.execute(CONTENTS.delete().where(CONTENTS.c.content.in_(chunk), ~used))
+        unused = CONTENTS.c.content.in_(chunk), ~used[0], ~used[1]
+        connection.execute(CONTENTS.delete().where(*unused))

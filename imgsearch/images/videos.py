@@ -6,13 +6,13 @@ signature is checked here, and FFmpeg gets an open file and the name of its form
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
 from pathlib import PurePath
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from imgsearch.errors import (
     MissingExtra,
 )
 from imgsearch.images.bounds import limits
+from imgsearch.images.containers import HEAD, Container, container_of
 from imgsearch.images.decoder import MAX_PIXELS
 from imgsearch.images.decoder_errors import image_errors
 from imgsearch.images.files import open_regular, printable, unreadable
@@ -51,18 +52,8 @@ _HALF: Final = 0.0005  # seconds; moments are milliseconds
 _MANY: Final = 20
 _LOST: Final = 2.0  # seconds that may be missing at the end
 
-# A container's signature, and FFmpeg's name of the format
-_FORMATS: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
-    (re.compile(rb".{4}(?:ftyp|moov|mdat|wide|free|skip)", re.DOTALL), "mov"),
-    (re.compile(rb"\x1a\x45\xdf\xa3"), "matroska"),
-    (re.compile(rb"RIFF....AVI ", re.DOTALL), "avi"),
-    (re.compile(rb"FLV\x01"), "flv"),
-    (re.compile(rb"\x00\x00\x01\xba"), "mpeg"),
-    (re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), "asf"),
-    (re.compile(rb"OggS"), "ogg"),
-    (re.compile(rb"(?:.{4})?\x47.{187}(?:.{4})?\x47", re.DOTALL), "mpegts"),
-)
-_HEAD: Final = 512
+Opener: TypeAlias = Callable[[], BinaryIO]
+"""A function that opens a video's file, which must be seekable."""
 
 
 class Frame(NamedTuple):
@@ -89,31 +80,40 @@ def reads_folders(sampling: Sampling) -> bool:
 
 
 def frames(
-    path: str, sampling: Sampling = EVERY_SECOND, *, max_pixels: int = MAX_PIXELS
+    path: str,
+    sampling: Sampling = EVERY_SECOND,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_seconds: float = MAX_SECONDS,
+    opener: Opener | None = None,
 ) -> Iterator[Frame]:
     """Yield frames of a video in the order of time, upright and in square pixels.
 
-    Memory holds one frame and the decoder's frames.
+    Memory holds one frame and the decoder's frames. `opener` opens the file instead of `path`,
+    which messages name.
 
     Raises:
         MissingExtra: PyAV is not installed.
         SourceError: the file cannot be read.
         FormatRefused: it is not a video, or has sound only.
-        ImageTooLarge: it has more than 64 GB, 24 hours or 36,000 frames that are taken, or frames
-            of more than `max_pixels`.
+        ImageTooLarge: it has more than 64 GB, `max_seconds` (24 hours by default) or 36,000 frames
+            that are taken, or frames of more than `max_pixels`.
         ImageCorrupt: it cannot be decoded, or ends too early; frames may have been yielded before.
     """
-    with _opened(path, max_pixels) as video:
+    with _opened(path, max_pixels, opener) as video:
+        video.max_seconds = min(max_seconds, MAX_SECONDS)
         yield from _sampled(video, sampling)
 
 
-def frame_at(path: str, seconds: float, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+def frame_at(
+    path: str, seconds: float, *, max_pixels: int = MAX_PIXELS, opener: Opener | None = None
+) -> Pixels:
     """Return the first frame of a video at a moment or after it, as `frames` yields it.
 
     Raises: as for `frames`.
         ImageCorrupt: the video is shorter, too.
     """
-    with _opened(path, max_pixels) as video:
+    with _opened(path, max_pixels, opener) as video:
         video.seek(seconds)
         for moment, frame in video.decoded():
             if moment >= seconds - _HALF:
@@ -144,6 +144,7 @@ class _Video:
     stream: Any
     path: str
     max_pixels: int
+    max_seconds: float = MAX_SECONDS
     last: float = 0.0
     damaged: int = 0
     _start: Fraction = field(default=Fraction(0), init=False)
@@ -201,9 +202,13 @@ class _Video:
             self.last = float(frame.pts * frame.time_base - self._start)
         else:
             self.last = self._number / float(self.stream.average_rate or 25)
-        if self.last > MAX_SECONDS:
-            raise ImageTooLarge(f"longer than {MAX_SECONDS // 3600} hours")
+        self.check_seconds(self.last)
         return self.last
+
+    def check_seconds(self, seconds: float) -> None:
+        """Check a duration. Raises ImageTooLarge if it is longer than allowed."""
+        if seconds > self.max_seconds:
+            raise ImageTooLarge(f"longer than {clock(self.max_seconds)}")
 
     def pixels(self, frame: Any) -> Pixels:
         """Return a frame's pixels, upright and square."""
@@ -219,21 +224,15 @@ class _Video:
 
 
 @contextmanager
-def _opened(path: str, max_pixels: int) -> Iterator[_Video]:
+def _opened(path: str, max_pixels: int, opener: Opener | None) -> Iterator[_Video]:
     if not is_supported():
         raise MissingExtra(f"videos need PyAV. Run {install_hint('video')}")
     import av
 
-    with _file(path) as file, image_errors(printable(path)) as decoding, _plain_errors():
-        if os.fstat(file.fileno()).st_size > MAX_BYTES:
-            raise ImageTooLarge(f"more than {MAX_BYTES:,} bytes")
-        head = file.read(_HEAD)
-        kind = next((name for pattern, name in _FORMATS if pattern.match(head)), None)
-        if kind is None:
-            raise FormatRefused("not a video of a known format" if head else "the file is empty")
-        file.seek(0)
+    with _file(path, opener) as file, image_errors(printable(path)) as decoding, _plain_errors():
+        format_ = checked_format(file)
         options = {**_PROBED, "protocol_whitelist": ""}
-        with av.open(file, format=kind, options=options) as container:
+        with av.open(file, format=format_.ffmpeg, options=options) as container:
             stream = next(iter(container.streams.video), None)
             if stream is None:
                 raise FormatRefused("the file has no picture")
@@ -257,10 +256,27 @@ def _plain_errors() -> Iterator[None]:
         raise ImageCorrupt(error.strerror or str(error)) from error
 
 
+def checked_format(file: BinaryIO) -> Container:
+    """Return the format of a video's file, which is left at its start.
+
+    Raises:
+        FormatRefused: it is not a video.
+        ImageTooLarge: it has more than `MAX_BYTES`.
+    """
+    if file.seek(0, os.SEEK_END) > MAX_BYTES:
+        raise ImageTooLarge(f"more than {MAX_BYTES:,} bytes")
+    file.seek(0)
+    head = file.read(HEAD)
+    file.seek(0)
+    if (format_ := container_of(head)) is None:
+        raise FormatRefused("not a video of a known format" if head else "the file is empty")
+    return format_
+
+
 @contextmanager
-def _file(path: str) -> Iterator[BinaryIO]:
+def _file(path: str, opener: Opener | None) -> Iterator[BinaryIO]:
     try:
-        file = open_regular(path)
+        file = open_regular(path) if opener is None else opener()
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
     with file:
@@ -269,8 +285,7 @@ def _file(path: str) -> Iterator[BinaryIO]:
 
 def _sampled(video: _Video, sampling: Sampling) -> Iterator[Frame]:
     """Yield the frames that a sampling takes."""
-    if video.seconds > MAX_SECONDS:
-        raise ImageTooLarge(f"longer than {MAX_SECONDS // 3600} hours")
+    video.check_seconds(video.seconds)
     if not sampling.scenes and sampling.every * (video.stream.average_rate or 0) > _MANY:
         video.stream.codec_context.skip_frame = "NONREF"
     seeks, taken = sampling.every >= _SEEK and not sampling.scenes, 0
@@ -320,6 +335,7 @@ def _cores() -> int:
 
 
 __all__ = [
-    "MAX_BYTES", "MAX_FRAMES", "SUFFIXES", "Frame", "Sampling", "frame_at",
+    "MAX_BYTES", "MAX_FRAMES", "SUFFIXES", "Frame", "Opener", "Sampling", "checked_format",
+    "frame_at",
     "frames", "is_supported", "is_video", "ppm", "read_moment",
 ]  # fmt: skip

@@ -13,7 +13,16 @@ from imgsearch.text import counted
 from imgsearch.types import Failure, Value
 
 Stage: TypeAlias = Literal[
-    "found", "decoded", "embedded", "added", "indexed", "updated", "skipped", "failed", "ignored"
+    "found",
+    "decoded",
+    "embedded",
+    "added",
+    "indexed",
+    "updated",
+    "skipped",
+    "failed",
+    "ignored",
+    "videos",
 ]
 """A number in `Progress`."""
 
@@ -54,7 +63,8 @@ class Progress:
 
     In a folder, ignored files count as found, too. `decoded` and `embedded` count new images before
     they are written. `added` images are searchable; `indexed` counts those for which an index was
-    built. When the load ends, `done` equals `found`.
+    built. When the load ends, `done` equals `found`. Frames are images, and `videos` counts their
+    videos that were read.
     """
 
     found: int = 0
@@ -67,6 +77,7 @@ class Progress:
     decoded: int = 0
     embedded: int = 0
     indexed: int = 0
+    videos: int = 0
 
     @property
     def done(self) -> int:
@@ -85,6 +96,7 @@ class Report:
     `ignored`: files in folders that are not images, and images that a user's steps left out.
     `notes`: sentences about decisions, such as the choice between two labels.
     `indexed`: how many of the added images an index was built for.
+    `videos`: videos whose frames were read; each frame is an image.
     """
 
     added: int
@@ -96,6 +108,7 @@ class Report:
     updated: int = 0
     notes: tuple[str, ...] = ()
     indexed: int = 0
+    videos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +239,7 @@ class Tally:
             now.updated,
             (*self._notes, *self._label_notes()),
             now.indexed,
+            now.videos,
         )
 
     def _label_notes(self) -> Iterator[str]:

@@ -118,6 +118,7 @@ class VideoFrames:
         except ImgSearchError as error:
             yield Reference(path, content=error)
             file = FileRead(_PARTIAL, None)
+        tally.count("videos")
         if known is None:
             self._note(path, frames, file)
             self._save()

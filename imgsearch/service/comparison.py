@@ -72,7 +72,7 @@ def _compare(here: Service, body: requests.CompareRequest) -> responses.Comparis
 def _file(here: Service, image: requests.ComparedImage) -> bytes:
     """Return the bytes of an image in a request, or of the archive."""
     if image.id is not None:
-        return b"".join(here.archive.original(image.id).parts or ())
+        return here.archive.picture(image.id)
     return decoded(image.image or "", here.limits)
 
 

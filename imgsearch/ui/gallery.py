@@ -136,7 +136,7 @@ def original(archive: Archive, id_: str) -> bytes:
     Raises:
         ImgSearchError: the original was not stored, or a store failed.
     """
-    return b"".join(archive.original(id_).parts or ())
+    return archive.picture(id_)
 
 
 _EDGES: Final = (("left", 0), ("top", 0), ("right", 100), ("bottom", 100))

@@ -240,6 +240,37 @@ def test_references_deleted_together_are_both_the_last(catalog):
     ] * 2
 
 
+def frame(number, video, original, **values):
+    return entry(
+        number, content=content(number), video=video, original=content(original),
+        seconds=number / 4, stored=True, **values,
+    )  # fmt: skip
+
+
+def test_original_of_frames_is_released_with_the_last_frame(catalog):
+    frames = [frame(1, "v1", 90), frame(2, "v1", 90), frame(3, "v2", 90, collection="other")]
+    catalog.begin([*frames, entry(4, content=content(1), stored=True)])  # the pixels of frame 1
+    catalog.ready([f"id-0000{number}" for number in range(1, 5)])
+    assert (catalog.get("id-00001").seconds, catalog.get("id-00001").file) == (0.25, content(90))
+    assert catalog.referenced([content(1), content(2), content(90)]) == {content(1), content(90)}
+    [video] = catalog.videos("photos")
+    assert (video.id, video.frames, video.entry.id) == ("v1", 2, "id-00001")
+    assert catalog.videos("photos", after="v1") == []
+    assert catalog.of_videos(["v1", "v2", "v3"]) == ["id-00001", "id-00002", "id-00003"]
+    first, second, image = catalog.mark_deleting(["id-00001", "id-00002", "id-00004"])
+    assert (first.last_in_collection, first.last_anywhere, first.last_of_content) == (1, 0, 1)
+    assert (second.last_anywhere, image.last_anywhere) == (False, True)
+    catalog.forget(["id-00001", "id-00002", "id-00004"])
+    [last] = catalog.mark_deleting(["id-00003"])
+    assert last.last_anywhere
+    with pytest.raises(ImageBusy):
+        catalog.begin([frame(5, "v1", 90)])
+    catalog.forget(["id-00003"])
+    catalog.begin([frame(5, "v1", 90)])
+    with pytest.raises(ConfigError, match="no video"):
+        catalog.begin([replace(frame(6, "v1", 90), video="no video")])
+
+
 def test_forget_removes_only_entries_marked_deleting(catalog):
     catalog.begin([entry(1), entry(2)])
     catalog.mark_deleting(["id-00001"])
