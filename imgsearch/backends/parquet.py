@@ -114,7 +114,11 @@ def write(
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             partial = Path(folder) / path.name
-            with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+            # a dictionary of ids or numbers, which do not repeat, would add a fifth to the file
+            repeated = schema.names[2:]
+            with pq.ParquetWriter(
+                partial, schema, compression="zstd", use_dictionary=repeated
+            ) as writer:
                 count = _write_rows(writer, read(vectors=True), types, schema)
             partial.replace(path)
     except ImgSearchError:  # of `read`; some are an OSError or a ValueError, too

@@ -140,7 +140,9 @@ def write_rows(file: Path, schema: Schema, records: Iterable[Record]) -> int:
     """
     described = columns(schema).with_metadata({_KEY: schema.to_json().encode()})
     count, remaining = 0, iter(records)
-    with pq.ParquetWriter(file, described, compression="zstd") as writer:
+    # a dictionary of ids or numbers, which do not repeat, would add a fifth to the file
+    repeated = described.names[2:]
+    with pq.ParquetWriter(file, described, compression="zstd", use_dictionary=repeated) as writer:
         while part := list(islice(remaining, BATCH)):
             writer.write_batch(batch_of(schema, check_records(schema, part), described))
             count += len(part)

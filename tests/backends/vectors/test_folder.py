@@ -81,6 +81,17 @@ def test_equal_rows_give_equal_bytes(job, tmp_path):
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
 
 
+def test_vectors_are_written_without_a_dictionary(tmp_path):
+    """With one, a row of 128 numbers took 790 bytes instead of 510."""
+    vectors = np.random.default_rng(1).normal(size=(2_000, 128)).astype(np.float32)
+    job = JobWriter.create(
+        str(tmp_path / "job"), JobDescription(Schema(128), {"model": "lite"}, 2_000)
+    )
+    job.write(0, (Record(f"{place:064x}", row) for place, row in enumerate(vectors)))
+    size = (tmp_path / "job/vectors/000000.parquet").stat().st_size
+    assert size < 2_000 * 128 * 4
+
+
 @pytest.mark.parametrize(
     ("bad", "error"),
     [
