@@ -4,7 +4,7 @@ The public methods check arguments and post-process results for all stores. A st
 underscore methods, and can rely on these checks.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -19,6 +19,7 @@ from imgsearch.backends.checks import (
 )
 from imgsearch.backends.filter_plan import Plan, weakened
 from imgsearch.backends.schema import Schema
+from imgsearch.backends.word_search import WordSearch
 from imgsearch.errors import ConfigError, EncoderMismatch, SchemaMismatch
 from imgsearch.fields import ZEROS
 from imgsearch.filters import Filter, Leaf, Where, to_filter
@@ -36,7 +37,7 @@ from imgsearch.types import (
 MAX_BATCH: Final = 16_384  # the most rows that Milvus returns for a query
 
 
-class Collection(ABC):
+class Collection(WordSearch):
     """A named set of records with the same schema. Thread-safe.
 
     `foreign` is True if another program created the collection, which then has no imgsearch schema.
@@ -184,30 +185,6 @@ class Collection(ABC):
         if threshold is None:
             return results
         return [[hit for hit in hits if hit.score >= threshold] for hits in results]
-
-    def search_words(
-        self, words: Sequence[str], *, k: int, where: Where | None = None
-    ) -> list[Hit] | None:
-        """Return at most `k` hits for words by the store's own BM25, best first.
-
-        A hit's score is 0 or more, and its distance the negative score. `words` are as from
-        `imgsearch.backends.words`. Returns None if the store or the collection has no full-text
-        search, or cannot evaluate `where`.
-
-        Raises:
-            FieldInvalid: as for `search`.
-        """
-        plan = self._plan(where)
-        return self._search_words(words, k=k, where=plan.native) if plan.is_native else None
-
-    def _search_words(
-        self,
-        words: Sequence[str],  # noqa: ARG002 - most stores have no full-text search
-        *,
-        k: int,  # noqa: ARG002 - as above
-        where: Filter | None,  # noqa: ARG002 - as above
-    ) -> list[Hit] | None:
-        return None
 
     def get(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, Record]:
         """Return records by id. Unknown ids are omitted."""

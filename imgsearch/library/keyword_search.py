@@ -3,21 +3,24 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from imgsearch.backends import Collection
 from imgsearch.backends.regions import WHOLE, grouped, groups_videos, has_regions
+from imgsearch.backends.word_search import Fusion
 from imgsearch.backends.words import words
 from imgsearch.errors import ConfigError, TextUnknown, TextUnsupported
 from imgsearch.filters import Where, to_filter
-from imgsearch.library.fusion import fused
+from imgsearch.library.fusion import RANK, fused
+from imgsearch.library.hit_finder import StoreSearch
 from imgsearch.library.keyword_index import KeywordIndex
 from imgsearch.query import EncodedQuery, Example, Query, SearchOptions
-from imgsearch.types import MAX_K, Hit
+from imgsearch.types import MAX_K, Hit, Vector
 
-VectorSearch = Callable[[SearchOptions], tuple[EncodedQuery, Sequence[Hit]]]
-"""Searches for the query by its vector, with the given options."""
+VectorSearch = Callable[[SearchOptions, StoreSearch | None], tuple[EncodedQuery, Sequence[Hit]]]
+"""Searches for the query by its vector, with the given options and another search of the store."""
 
 _OLDEST: Final = 60.0  # seconds until labels that another program changed are read
 _SHARE: Final = 20.0  # an index is used at least this many times as long as it took to build
@@ -65,21 +68,37 @@ class KeywordSearch:
         if options.hide_duplicates is not False:
             raise ConfigError('hide_duplicates is for vectors: use mode="vector".')
         wanted = options.k + options.offset
-        depth = min(MAX_K, max(_DEPTH, wanted))
-        by_words = self._hits(
-            collection, text, options, depth if options.mode == "hybrid" else wanted
-        )
         encoded: EncodedQuery | None = None
-        hits = by_words
         if options.mode == "hybrid":
-            wider = replace(options, mode="vector", k=depth, offset=0, order_by=None)
-            try:
-                encoded, nearest = by_vector(wider)
-            except (TextUnsupported, TextUnknown):
-                nearest = []
-            hits = fused([nearest, by_words])
-            hits = grouped(hits, by_video=True) if groups_videos(collection, options) else hits
+            encoded, hits = self._hybrid(collection, text, options, by_vector)
+        else:
+            hits = self._hits(collection, text, options, wanted)
         return encoded, options.ordered(hits[options.offset : wanted])
+
+    def _hybrid(
+        self,
+        collection: Collection,
+        text: str,
+        options: SearchOptions,
+        by_vector: VectorSearch,
+    ) -> tuple[EncodedQuery | None, list[Hit]]:
+        """Return the hits in both rankings, by the store in one request if it can do that."""
+        wanted = options.k + options.offset
+        depth = min(MAX_K, max(_DEPTH, wanted))
+        deeper = replace(options, mode="vector", k=depth, offset=0, order_by=None)
+        encoded: EncodedQuery | None = None
+        nearest: Sequence[Hit] = []
+        try:
+            if tokens := _fusable(collection, text, options):
+                fusion = Fusion(tokens, k=wanted, depth=depth, rank_constant=RANK)
+                encoded, hits = by_vector(deeper, partial(_search_fused, fusion))
+                return encoded, list(hits)
+            encoded, nearest = by_vector(deeper, None)
+        except (TextUnsupported, TextUnknown):
+            pass  # the words alone
+        hits = fused([nearest, self._hits(collection, text, options, depth)])
+        by_video = groups_videos(collection, options)
+        return encoded, grouped(hits, by_video=True) if by_video else hits
 
     def _hits(
         self, collection: Collection, text: str, options: SearchOptions, most: int
@@ -125,6 +144,21 @@ class KeywordSearch:
                 self._key = key
                 self._expires = monotonic() + max(_OLDEST, _SHARE * (monotonic() - start))
             return self._index
+
+
+def _fusable(collection: Collection, text: str, options: SearchOptions) -> list[str]:
+    """Return the words of a search that the store fuses with the vector's, or none."""
+    tokens = list(words(text)) if text else []
+    parts = has_regions(collection) or groups_videos(collection, options)
+    plain = tokens and not parts and options.min_score is None
+    return tokens if plain and collection.can_fuse(options.where) else []
+
+
+def _search_fused(
+    fusion: Fusion, collection: Collection, vector: Vector, **options: Any
+) -> list[Hit]:
+    """Search for a vector and words: a `StoreSearch`."""
+    return collection.search_fused(vector, fusion, where=options["where"], effort=options["effort"])
 
 
 def _part(ranked: Iterator[tuple[str, float]]) -> dict[str, float]:

@@ -366,8 +366,10 @@ class Library(Synced, VersionedImages):
     ) -> Hits:
         options = self._located(options)
 
-        def by_vector(options: SearchOptions) -> tuple[EncodedQuery, Hits]:
-            return self._queries.search(query, options, pipeline, self.store_search)
+        def by_vector(
+            options: SearchOptions, search: StoreSearch | None = None
+        ) -> tuple[EncodedQuery, Hits]:
+            return self._queries.search(query, options, pipeline, search or self.store_search)
 
         encoded: EncodedQuery | None
         hits: list[Hit]

@@ -13,8 +13,9 @@ from imgsearch.backends.conditions import both
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described, IdentityCheck, dropped_error, require_same
 from imgsearch.backends.milvus.filters import after, among, rendered
-from imgsearch.backends.milvus.full_text import search_options
+from imgsearch.backends.milvus.full_text import fusion_options, search_options
 from imgsearch.backends.milvus.layout import Layout, packed
+from imgsearch.backends.word_search import Fusion
 from imgsearch.errors import BackendError, CollectionNotFound
 from imgsearch.filters import Filter, Glob, Leaf
 from imgsearch.types import MAX_K, Hit, Matrix, Record, Vector
@@ -127,6 +128,31 @@ class MilvusCollection(Collection):
         )
         return [self._layout.text_hit(match) for match in matches]
 
+    @property
+    @override
+    def fuses(self) -> bool:
+        return self._layout.has_words
+
+    @override
+    def _search_fused(
+        self, query: Vector, fusion: Fusion, *, where: Filter | None, effort: int | None
+    ) -> list[Hit]:
+        options = fusion_options(
+            packed(query) if self.schema.is_binary else query,
+            self._layout.vector,
+            self._search_params(fusion.depth, effort),
+            fusion,
+            rendered(where, self.schema.fields),
+        )
+        (matches,) = self._call("hybrid_search", output_fields=self._layout.outputs(), **options)
+        return [self._layout.text_hit(match) for match in matches]
+
+    def _search_params(self, limit: int, effort: int | None) -> dict[str, Any]:
+        return {
+            "metric_type": self.schema.metric.upper(),
+            "params": self.schema.index.search_params(limit, effort),
+        }
+
     def _matches(
         self, queries: list[Vector], k: int, where: Filter | None, effort: int | None
     ) -> list[Any]:
@@ -167,10 +193,7 @@ class MilvusCollection(Collection):
                 filter=rendered(where, self.schema.fields),
                 limit=limit,
                 output_fields=self._layout.outputs(),
-                search_params={
-                    "metric_type": self.schema.metric.upper(),
-                    "params": self.schema.index.search_params(limit, effort),
-                },
+                search_params=self._search_params(limit, effort),
                 anns_field=self._layout.vector,
                 consistency_level="Session",
             )

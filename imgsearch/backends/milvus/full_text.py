@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from imgsearch.backends.checks import MAX_TEXT
+from imgsearch.backends.word_search import Fusion
 from imgsearch.backends.words import record_words
 from imgsearch.types import Value
 
@@ -81,6 +82,31 @@ def words_column(fields: Mapping[str, Value]) -> str:
     """Return the words of a record, at most 65,535 bytes."""
     text = " ".join(record_words(fields)).encode()
     return text[:MAX_TEXT].decode(errors="ignore")
+
+
+def fusion_options(
+    vector: Any, vector_field: str, params: Mapping[str, Any], fusion: Fusion, condition: str
+) -> dict[str, Any]:
+    """Return the options of `MilvusClient.hybrid_search` for a vector and words.
+
+    `params` are the search parameters of `vector_field`, and `condition` filters both rankings.
+    """
+    from pymilvus import AnnSearchRequest, RRFRanker
+
+    words = search_options(fusion.words)
+    both = (
+        ([vector], vector_field, dict(params)),
+        (words["data"], words["anns_field"], words["search_params"]),
+    )
+    return {
+        "reqs": [
+            AnnSearchRequest(data, field, param, fusion.depth, expr=condition)
+            for data, field, param in both
+        ],
+        "ranker": RRFRanker(fusion.rank_constant),
+        "limit": fusion.k,
+        "consistency_level": words["consistency_level"],
+    }
 
 
 def search_options(words: Sequence[str]) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from pymilvus.client.prepare import Prepare
 
 import imgsearch
 from imgsearch import Field
+from imgsearch.backends import connect
 from imgsearch.backends.milvus import full_text
 from imgsearch.backends.milvus.connection import Connection
+from imgsearch.backends.word_search import Fusion
 from imgsearch.library.keyword_search import KeywordSearch
 from tests.pictures import picture
 
@@ -126,3 +128,130 @@ def test_server_that_refuses_the_columns_gets_a_plain_collection(tmp_path, monke
         assert library.collection.search_words(["bus"], k=3) is None
         assert len(library.search("jpg", mode="text")) == 2
     assert "'images' has no full-text search, which the server refused" in caplog.text
+
+
+def many_rows():
+    """Return 110 images in three groups of words; more than a ranking of 100 holds."""
+    labels = ("red bus", "blue bus at night", "Käfer 東京")
+    return [
+        {"image": picture(seed), "path": f"{seed:03d}.png", "label": labels[seed % 3], "year": seed}
+        for seed in range(110)
+    ]
+
+
+@pytest.fixture(scope="module")
+def fused(tmp_path_factory):
+    """Return a library whose store has BM25, as servers from 2.5 on do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "has_full_text", True)
+        patch.setattr(full_text, "ANALYZER", {"tokenizer": "standard"})
+        url = str(tmp_path_factory.mktemp("fused") / "ü.db")
+        with imgsearch.open(url, model="lite", fields={"year": int}) as library:
+            assert library.add(many_rows(), progress=False).added == 110
+            yield library
+
+
+def joined(hits):
+    return {hit.id: pytest.approx(hit.score, rel=1e-5) for hit in hits}
+
+
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        (imgsearch.Query(picture(7)).plus("red bus"), {}),
+        (imgsearch.Query(picture(7)).plus("red bus").minus("night"), {"where": "year >= 55"}),
+        ("blue bus", {"where": "label = 'blue bus at night' and year < 20"}),
+        ("東京", {"order_by": "-year"}),  # words that the encoder does not know
+        (picture(3), {}),  # no words
+    ],
+)
+@pytest.mark.filterwarnings("ignore::imgsearch.errors.TextWarning")
+def test_store_and_process_fuse_the_same_images(fused, monkeypatch, query, options):
+    """Equal scores have no order, so the last of `k` may differ; all are compared here."""
+    by_store = fused.search(query, mode="hybrid", k=200, **options)
+    monkeypatch.setattr(type(fused.collection), "fuses", False)
+    in_process = fused.search(query, mode="hybrid", k=200, **options)
+    assert len(by_store) == len(in_process)
+    assert joined(by_store) == {hit.id: hit.score for hit in in_process}
+    scores = [hit.score for hit in by_store]
+    assert scores == sorted(scores, reverse=True) or "order_by" in options
+    assert all(hit.distance == -hit.score for hit in by_store)
+    assert {hit.id: hit.fields for hit in by_store} == {hit.id: hit.fields for hit in in_process}
+
+
+def test_fused_search_is_one_request(fused, monkeypatch):
+    calls = []
+    call = type(fused.collection)._call
+
+    def counted(self, method, *arguments, **options):
+        calls.append((method, options.get("limit")))
+        return call(self, method, *arguments, **options)
+
+    monkeypatch.setattr(type(fused.collection), "_call", counted)
+    query = imgsearch.Query(picture(7)).plus("red bus")
+    hits = fused.search(query, mode="hybrid", k=3, offset=2)
+    assert calls == [("hybrid_search", 5)]
+    assert [hit.score for hit in hits] == [
+        hit.score for hit in fused.search(query, mode="hybrid", k=5)[2:]
+    ]
+
+
+def test_search_that_the_store_cannot_fuse_is_fused_here(fused):
+    query = imgsearch.Query(picture(7)).plus("red bus")
+    nearest = fused.search(query, mode="hybrid", k=9, where=Field("path").glob("*4.png"))
+    assert {hit.path[-5] for hit in nearest} == {"4"}
+    scores = sorted(hit.score for hit in fused.search(query, k=110))
+    some = fused.search(query, mode="hybrid", k=110, min_score=scores[-5])
+    assert len(some) < len(fused.search(query, mode="hybrid", k=110))
+
+
+def test_requests_have_both_fields_and_the_filter():
+    fusion = Fusion(["red", "bus"], k=5, depth=100, rank_constant=60)
+    params = {"metric_type": "COSINE", "params": {"ef": 200}}
+    options = full_text.fusion_options(np.ones(2), "vector", params, fusion, "year == 2019")
+    request = Prepare.hybrid_search_request_with_ranker(
+        "bilder",
+        [
+            Prepare.search_requests_with_expr(
+                "bilder", anns_field=part.anns_field, param=part.param, limit=part.limit,
+                data=part.data, expr=part.expr,
+            )
+            for part in options["reqs"]
+        ],
+        options["ranker"],
+        options["limit"],
+    )  # fmt: skip
+    by_vector, by_words = (
+        {pair.key: pair.value for pair in part.search_params} for part in request.requests
+    )
+    assert (by_vector["anns_field"], by_vector["topk"]) == ("vector", "100")
+    assert json.loads(by_vector["params"])["ef"] == 200
+    assert (by_words["anns_field"], by_words["topk"]) == ("imgsearch_bm25", "100")
+    assert {part.dsl for part in request.requests} == {"year == 2019"}
+    ranking = {pair.key: pair.value for pair in request.rank_params}
+    assert (ranking["strategy"], ranking["limit"]) == ("rrf", "5")
+    assert json.loads(ranking["params"]) == {"k": 60}
+
+
+@pytest.mark.parametrize("name", ["milvus"])
+def test_server_without_full_text_is_fused_here(name, place_of):
+    url, token = place_of(name)  # 2.3.5
+    with (
+        connect(url, token=token) as store,
+        imgsearch.open(url, token=token, model="lite", collection="fused_here") as library,
+    ):
+        try:
+            library.add(ROWS, progress=False)
+            assert not library.collection.can_fuse()
+            query = imgsearch.Query(picture(0)).plus("red bus")
+            hits = library.search(query, mode="hybrid")
+            rankings = library.search(query), library.search("red bus", mode="text")
+            scores = [
+                sum(1 / (61 + place) for ranking in rankings for place, other in enumerate(ranking)
+                    if other.id == hit.id)
+                for hit in hits
+            ]  # fmt: skip
+            assert [hit.score for hit in hits] == pytest.approx(scores)
+            assert hits[0].path == "IMG_2019.jpg"
+        finally:
+            store.drop("fused_here")
