@@ -19,9 +19,8 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from typing_extensions import override
 
-from imgsearch.archive import Archive, Jobs, Repaired
+from imgsearch.archive import Archive, Jobs, KeyRow, Repaired
 from imgsearch.archive.access import Keys, Scope
-from imgsearch.archive.limited import denied
 from imgsearch.errors import ConfigError
 from imgsearch.images.urls import UrlLimits, fetcher
 from imgsearch.service.app import create_app
@@ -268,14 +267,11 @@ def listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _check(keys: Keys) -> Callable[[str, str], object]:
+def _check(keys: Keys) -> Callable[[str, str], KeyRow]:
     """Return the key check for the page, which passes scopes as strings."""
 
-    def check(secret: str, scope: str) -> object:
-        key = keys.check(secret, cast(Scope, scope))
-        if key.collections is not None:
-            raise denied(key.collections, "all collections")
-        return key
+    def check(secret: str, scope: str) -> KeyRow:
+        return keys.check(secret, cast(Scope, scope))
 
     return check
 

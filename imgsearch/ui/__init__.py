@@ -7,16 +7,13 @@
 Needs the extra ``ui``.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from imgsearch.archive import Archive, Fetch, Jobs
 from imgsearch.errors import MissingExtra
 from imgsearch.settings import hush_gradio
 from imgsearch.ui.uploads import uploads
-
-Check = Callable[[str, str], object]
-"""Called with an API key and a scope; raises `AccessDenied` unless the key has the scope."""
+from imgsearch.ui.visitor import Check
 
 MAX_FILE: Final = 64 * 2**20  # bytes per upload; a 50-megapixel photo has at most 30 MB
 
@@ -34,8 +31,9 @@ def build(
 
     Images can be added and deleted only with `can_write`. `jobs` run additions of folders inside
     the archive's roots; without `jobs`, folders cannot be added. `check` is called with the
-    visitor's key for every search, addition and deletion; pass it to `mount` as well. `fetch`
-    downloads a query image by URL; without it, URLs are refused.
+    visitor's key for every search, addition and deletion, and returns the key: a visitor with a key
+    of some collections sees only these. Pass it to `mount` as well. `fetch` downloads a query image
+    by URL; without it, URLs are refused.
 
     Raises:
         MissingExtra: Gradio is not installed.

@@ -20,6 +20,7 @@ from imgsearch.ui.folder_form import FolderForm
 from imgsearch.ui.gallery import notice
 from imgsearch.ui.messages import describe
 from imgsearch.ui.outcomes import bar, failure_table, sentence
+from imgsearch.ui.visitor import Require
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,8 @@ class Upload:
 class AddTab:
     """The tab, created in the current Gradio layout. `into` is the collection name field."""
 
-    def __init__(
-        self, archive: Archive, jobs: Jobs | None, require: Callable[[Any, str], None]
-    ) -> None:
-        self._archive, self._require = archive, require
+    def __init__(self, archive: Archive, jobs: Jobs | None, require: Require) -> None:
+        self._require = require
         self.files = gr.File(
             label="Images", file_count="multiple", type="filepath", height=180, elem_id="files"
         )
@@ -57,7 +56,7 @@ class AddTab:
         self.add = gr.Button("Add", variant="primary")
         form = None
         if jobs is not None and archive.roots:
-            form = FolderForm(archive, jobs, require)
+            form = FolderForm(require)
         self.outcome = gr.HTML(elem_classes="outcome")
         self.failures = gr.HTML()
         results = [self.outcome, self.failures]
@@ -82,9 +81,9 @@ class AddTab:
             return
         failed: list[Failure] = []
         try:
-            self._require(request, "write")
+            archive = self._require(request, "write").archive
             add = partial(
-                self._archive.add,
+                archive.add,
                 [_incoming(file, label or "") for file in files],
                 collection=into.strip(),
                 found=len(files),

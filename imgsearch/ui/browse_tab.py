@@ -1,11 +1,10 @@
 """The tab to browse the collection: pages of thumbnails, and each image's metadata."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import gradio as gr
 
-from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
 from imgsearch.filters import to_filter
 from imgsearch.text import counted
@@ -13,6 +12,7 @@ from imgsearch.ui.detail import PRIVATE, Detail
 from imgsearch.ui.gallery import Tile, gallery, notice
 from imgsearch.ui.messages import describe
 from imgsearch.ui.theme import script
+from imgsearch.ui.visitor import Require
 
 _ANY: Final = "any label"
 _PAGE: Final = 24  # images per page; fills rows of 2, 3, 4, 6 and 8
@@ -31,13 +31,12 @@ class BrowseTab:
 
     def __init__(
         self,
-        archive: Archive,
         collection: Any,
-        require: Callable[[Any, str], None],
+        require: Require,
         *,
         can_write: bool,
     ) -> None:
-        self._archive, self._collection, self._require = archive, collection, require
+        self._collection, self._require = collection, require
         with gr.Row():
             self.order = gr.Dropdown(list(_ORDERS), value="newest first", label="Order")
             self.label = gr.Dropdown([_ANY], value=_ANY, label="Label")
@@ -49,7 +48,7 @@ class BrowseTab:
                 elem_id="browse-where",
             )
         self.outcome = gr.HTML(elem_classes="outcome")
-        self.detail = Detail(archive, require)
+        self.detail = Detail(require)
         if can_write:
             self._build_deletion()
         self.images = gr.HTML(js_on_load=script("gallery"), elem_classes="gallery")
@@ -132,8 +131,8 @@ class BrowseTab:
         order, descending = _ORDERS[values[self.order]]
         label, where = values[self.label], (values[self.where] or "").strip()
         try:
-            self._require(request, "read")
-            page = self._archive.entries(
+            archive = self._require(request, "read").archive
+            page = archive.entries(
                 collection=values[self._collection],
                 limit=_PAGE,
                 after=cursors[-1],
@@ -152,7 +151,7 @@ class BrowseTab:
         position = f"{start + 1} to {start + len(tiles)} of {counted(page.total, 'image')}"
         return (
             notice(position if tiles else "No images match."),
-            gallery(self._archive, tiles, name="Images"),
+            gallery(archive, tiles, name="Images"),
             cursors,
             page.next,
             gr.update(interactive=len(cursors) > 1),
@@ -162,14 +161,14 @@ class BrowseTab:
 
     def _select(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
         try:
-            self._require(request, "read")
+            archive = self._require(request, "read").archive
         except ImgSearchError as error:
             return "", gr.update(visible=True), notice(describe(error), kind="error"), ""
-        return self.detail.show(str(event._data.get("id", "")))
+        return self.detail.show(archive, str(event._data.get("id", "")))
 
-    def _ask(self, id_: str) -> tuple[str, Any]:
+    def _ask(self, id_: str, request: gr.Request) -> tuple[str, Any]:
         try:
-            name = self._archive.entry(id_).name
+            name = self._require(request, "write").archive.entry(id_).name
         except ImgSearchError as error:
             return notice(describe(error), kind="error"), gr.update(visible=True)
         return notice(f"Delete {name} permanently?"), gr.update(visible=True)
@@ -177,8 +176,8 @@ class BrowseTab:
     def _delete(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         done = "", gr.update(visible=False)
         try:
-            self._require(request, "write")
-            self._archive.delete([values[self.detail.current]])
+            archive = self._require(request, "write").archive
+            archive.delete([values[self.detail.current]])
         except ImgSearchError as error:
             return (
                 *self._page(values, values[self._cursors], request),

@@ -1,6 +1,5 @@
 """The panel for one image: picture, metadata, full-size view, and searches from the image."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -10,13 +9,14 @@ from imgsearch.errors import ImgSearchError
 from imgsearch.ui.gallery import Region, details, full_size, notice
 from imgsearch.ui.messages import describe
 from imgsearch.ui.theme import script
+from imgsearch.ui.visitor import Require
 
 
 class Detail:
     """The panel, created in the current Gradio layout. `current` is the image id, or ""."""
 
-    def __init__(self, archive: Archive, require: Callable[[Any, str], None]) -> None:
-        self._archive, self._require = archive, require
+    def __init__(self, require: Require) -> None:
+        self._require = require
         self.current = gr.State("")
         with gr.Column(visible=False, elem_classes="detail-panel") as self.panel:
             self.facts = gr.HTML(js_on_load=script("detail"), elem_classes="facts")
@@ -34,12 +34,17 @@ class Detail:
         return [self.current, self.panel, self.facts, self.full]
 
     def show(
-        self, id_: str, *, score: float | None = None, region: Region | None = None
+        self,
+        archive: Archive,
+        id_: str,
+        *,
+        score: float | None = None,
+        region: Region | None = None,
     ) -> tuple[Any, ...]:
         """Return the values of `outputs` that show an image."""
         try:
-            entry = self._archive.entry(id_)
-            content = details(self._archive, entry, score=score, region=region)
+            entry = archive.entry(id_)
+            content = details(archive, entry, score=score, region=region)
             return entry.id, gr.update(visible=True), content, ""
         except ImgSearchError as error:
             return "", gr.update(visible=True), notice(describe(error), kind="error"), ""
@@ -51,8 +56,8 @@ class Detail:
 
     def _full_size(self, id_: str, request: gr.Request) -> str:
         try:
-            self._require(request, "read")
-            return full_size(self._archive, self._archive.entry(id_))
+            archive = self._require(request, "read").archive
+            return full_size(archive, archive.entry(id_))
         except ImgSearchError as error:
             return notice(describe(error), kind="error")
 

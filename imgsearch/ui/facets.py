@@ -1,14 +1,13 @@
 """Chooses a value of a field, with its number of images, and adds it to the filter."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
 from imgsearch.types import Value
 from imgsearch.ui.detail import PRIVATE
+from imgsearch.ui.visitor import Require
 
 
 class FacetChooser:
@@ -17,10 +16,8 @@ class FacetChooser:
     `collection` and `where` are the fields of the collection's name and of the filter.
     """
 
-    def __init__(
-        self, archive: Archive, collection: Any, where: Any, require: Callable[[Any, str], None]
-    ) -> None:
-        self._archive, self._require = archive, require
+    def __init__(self, collection: Any, where: Any, require: Require) -> None:
+        self._require = require
         with gr.Row():
             self.field = gr.Dropdown([], label="Field", elem_id="facet-field")
             self.value = gr.Dropdown([], label="Value", elem_id="facet-value")
@@ -32,8 +29,8 @@ class FacetChooser:
     def _fields(self, collection: str, request: gr.Request) -> Any:
         """Return an update that offers the fields of the collection."""
         try:
-            self._require(request, "read")
-            names = [name for name in self._archive.field_types(collection) if name != "path"]
+            archive = self._require(request, "read").archive
+            names = [name for name in archive.field_types(collection) if name != "path"]
         except ImgSearchError:
             names = []
         return gr.update(choices=names)
@@ -41,8 +38,8 @@ class FacetChooser:
     def _values(self, collection: str, field: str, where: str, request: gr.Request) -> Any:
         """Return an update that offers the field's values under the present filter."""
         try:
-            self._require(request, "read")
-            counts = self._archive.facets(collection, field, where=(where or "").strip() or None)
+            archive = self._require(request, "read").archive
+            counts = archive.facets(collection, field, where=(where or "").strip() or None)
         except ImgSearchError:
             counts = {}
         choices = [(f"{value} ({number:,})", value) for value, number in counts.items()]

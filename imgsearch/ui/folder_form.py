@@ -1,18 +1,19 @@
 """The form that adds a folder of the server, or keeps a collection in step with it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from imgsearch.archive import Archive, ArchiveSync, Jobs, SyncOptions, progress_of
-from imgsearch.errors import ImgSearchError, SourceError
+from imgsearch.archive import Jobs, progress_of
+from imgsearch.errors import ConfigError, ImgSearchError, SourceError
 from imgsearch.library.progress import SyncReport
 from imgsearch.text import counted
 from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.gallery import notice, table
 from imgsearch.ui.messages import describe
 from imgsearch.ui.outcomes import SHOWN, bar, failure_table, sentence
+from imgsearch.ui.visitor import Require
 
 
 class _Planned(NamedTuple):
@@ -31,8 +32,8 @@ class FolderForm:
     must be: otherwise a drive that was unmounted meanwhile would empty the collection.
     """
 
-    def __init__(self, archive: Archive, jobs: Jobs, require: Callable[[Any, str], None]) -> None:
-        self._archive, self._jobs, self._require = archive, jobs, require
+    def __init__(self, require: Require) -> None:
+        self._require = require
         with gr.Accordion("From a folder of the server", open=False):
             self.folder = gr.Textbox(label="Folder", max_lines=1, elem_id="folder")
             self.exclude = gr.Textbox(
@@ -98,10 +99,21 @@ class FolderForm:
         except ImgSearchError as error:
             yield notice(describe(error), kind="error"), "", *_NOTHING_PLANNED
 
+    def _jobs(self, request: gr.Request) -> Jobs:
+        """Return the jobs of a visitor who may add images.
+
+        Raises:
+            AccessDenied: the visitor's key does not allow it.
+        """
+        jobs = self._require(request, "write").jobs
+        if jobs is None:
+            raise ConfigError("folders cannot be added here")
+        return jobs
+
     def _plan(self, planned: _Planned, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        self._require(request, "write")
-        options = SyncOptions(planned.collection, dry_run=True, exclude=planned.exclude)
-        report = ArchiveSync(self._archive, options).run(planned.folder)
+        report = self._jobs(request).plan_sync(
+            planned.folder, collection=planned.collection, exclude=planned.exclude
+        )
         planned = planned._replace(confirm=bool(report.reasons))
         yield _summary(report), _deleted(report), gr.update(visible=True), planned
 
@@ -109,17 +121,17 @@ class FolderForm:
         self, planned: _Planned, request: gr.Request, *, sync: bool = False
     ) -> Iterator[tuple[Any, ...]]:
         """Run a job; yield the progress, then the result. The job continues without the page."""
-        self._require(request, "write")
-        job = self._jobs.start_folder(
+        jobs = self._jobs(request)
+        job = jobs.start_folder(
             planned.folder,
             collection=planned.collection,
             sync=sync,
             confirm=planned.confirm,
             exclude=planned.exclude,
         )
-        for job in self._jobs.watch(job.id):  # noqa: B020 - newer states of the job
+        for job in jobs.watch(job.id):  # noqa: B020 - newer states of the job
             yield bar(progress_of(job)), "", *_NOTHING_PLANNED
-        page = self._jobs.failures(job.id, limit=SHOWN)
+        page = jobs.failures(job.id, limit=SHOWN)
         removed = f"{counted(job.deleted, 'image')} deleted" * bool(job.deleted)
         text = sentence(progress_of(job), state=job.state, more=removed)
         yield text, failure_table(page.failures), *_NOTHING_PLANNED

@@ -21,6 +21,7 @@ from imgsearch.archive import Archive
 from imgsearch.errors import AccessDenied, CatalogError
 from imgsearch.ui import originals
 from imgsearch.ui.sign_in import UNCHECKED, key_of, sign_in, to_form
+from imgsearch.ui.visitor import Check, Visitor
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -69,7 +70,7 @@ class Guard:
         self,
         app: App,
         *,
-        check: Callable[[str, str], object] | None = None,
+        check: Check | None = None,
         hosts: tuple[str, ...] = (),
         archive: Archive | None = None,
     ) -> None:
@@ -92,7 +93,9 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send_with_headers)
         elif self._archive is not None and (match := originals.PATH.fullmatch(_path(scope))):
-            response = await originals.send_original(self._archive, request, match[1])
+            key = None if self._check is None else request.state.key
+            archive = Visitor.of(key, self._archive).archive
+            response = await originals.send_original(archive, request, match[1])
             await response(scope, receive, send)  # with its own policy
         elif request.method != "POST":
             await self._app(scope, receive, send_with_headers)
@@ -133,7 +136,7 @@ class Guard:
             return None
         key = key_of(request)
         try:
-            await run_in_threadpool(self._check, key, "read")
+            request.state.key = await run_in_threadpool(self._check, key, "read")
         except AccessDenied:
             if path == "/":
                 return to_form(request)

@@ -1,6 +1,6 @@
 """The tab with the service's log, for visitors with an admin key."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import gradio as gr
@@ -10,6 +10,7 @@ from imgsearch.logs import LEVELS, recent_lines
 from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.gallery import notice, table
 from imgsearch.ui.messages import describe
+from imgsearch.ui.visitor import Require
 
 _LINES: Final = 200
 _SECONDS: Final = 5.0  # between two readings while the box is checked
@@ -18,7 +19,7 @@ _SECONDS: Final = 5.0  # between two readings while the box is checked
 class LogTab:
     """The tab, created in the current Gradio layout. `require` checks a visitor's key."""
 
-    def __init__(self, require: Callable[[Any, str], None]) -> None:
+    def __init__(self, require: Require) -> None:
         self._require = require
         with gr.Row():
             self.level = gr.Dropdown(list(LEVELS), value="info", label="Lowest level")
@@ -37,7 +38,7 @@ class LogTab:
 
     def _read(self, level: Any, request: gr.Request) -> str:
         try:
-            self._require(request, "admin")
+            self._require(request, "admin").require_all()
         except ImgSearchError as error:
             return notice(describe(error), kind="error")
         lines = recent_lines(_LINES, level=level if level in LEVELS else "info")

@@ -7,6 +7,7 @@ from imgsearch.errors import (
     AccessDenied,
     BackendError,
     CatalogError,
+    CollectionDenied,
     CollectionNotFound,
     ConfigError,
     EncoderError,
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 # the first matching class is used; "" means the error's own message, which has no such details
 _SENTENCES: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
     (ScopeMissing, "Your key does not allow this."),
+    (CollectionDenied, ""),
     (AccessDenied, "Sign in again: your key is not valid any more."),
     (CollectionNotFound, "This collection is empty. Add some images first."),
     (TextUnknown, ""),

@@ -9,7 +9,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from imgsearch.archive import Archive
-from imgsearch.errors import ImageNotFound, ImgSearchError, ObjectNotFound, SourceError
+from imgsearch.errors import (
+    AccessDenied,
+    ImageNotFound,
+    ImgSearchError,
+    ObjectNotFound,
+    SourceError,
+)
 from imgsearch.ui.messages import describe
 
 PATH: Final = re.compile(r"/original/([A-Za-z0-9._-]{1,64})")
@@ -32,7 +38,8 @@ def _response(archive: Archive, id_: str, *, download: bool) -> Response:
         parts = iter(original.parts or ())
         start = next(parts, b"")  # so that a failure becomes a response
     except ImgSearchError as error:
-        status = 404 if isinstance(error, _MISSING) else 503
+        denied = isinstance(error, AccessDenied)
+        status = 403 if denied else 404 if isinstance(error, _MISSING) else 503
         return PlainTextResponse(describe(error), status, _HEADERS)
     headers = {**_HEADERS, **original.headers(download=download)}
     return StreamingResponse(chain([start], parts), 200, headers, media_type=original.content_type)

@@ -1,6 +1,6 @@
 """The page layout: a header with the collection, and tabs to search, add and browse."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import gradio as gr
@@ -16,6 +16,7 @@ from imgsearch.ui.messages import describe
 from imgsearch.ui.migration_line import migration_line
 from imgsearch.ui.search_tab import SearchTab
 from imgsearch.ui.sign_in import key_of
+from imgsearch.ui.visitor import Check, Visitor
 
 _SWEEP, _AGE = 600, 3600  # seconds between two cleanups, and age at which uploads are deleted
 _REFRESH: Final = 2.0  # seconds between two states of a migration that is running
@@ -38,7 +39,7 @@ class Page:
         *,
         collection: str,
         can_write: bool,
-        check: Callable[[str, str], object] | None,
+        check: Check | None,
         fetch: Fetch | None = None,
     ) -> None:
         self._archive, self._first, self._check = archive, collection, check
@@ -66,16 +67,14 @@ class Page:
             with gr.Tabs(selected="search") as self.tabs:
                 with gr.Tab("Search", id="search"):
                     self.search_tab = SearchTab(
-                        archive, self.collection, self._require, fetch=fetch
+                        archive.max_pixels, self.collection, self._require, fetch=fetch
                     )
                 self.add_tab: AddTab | None = None
                 if can_write:
                     with gr.Tab("Add images", id="add"):
                         self.add_tab = AddTab(archive, jobs, self._require)
                 with gr.Tab("Browse", id="browse") as browse:
-                    self.browse_tab = BrowseTab(
-                        archive, self.collection, self._require, can_write=can_write
-                    )
+                    self.browse_tab = BrowseTab(self.collection, self._require, can_write=can_write)
                 with gr.Tab("Log", id="log") as log:
                     self.log_tab = LogTab(self._require)
                 log.select(**self.log_tab.reading)
@@ -115,39 +114,50 @@ class Page:
             lambda: gr.update(selected="search"), None, self.tabs, **quick
         )
 
-    def _require(self, request: Any, scope: str) -> None:
-        """Check the visitor's key.
+    def _require(self, request: Any, scope: str) -> Visitor:
+        """Check the visitor's key; return what the visitor may use.
 
         Raises:
             AccessDenied: the key does not have the scope.
         """
-        if self._check is not None:
-            self._check(key_of(request), scope)
+        key = None if self._check is None else self._check(key_of(request), scope)
+        return Visitor.of(key, self._archive, self._jobs)
 
     def _from_address(self, chosen: str, request: gr.Request) -> list[Any]:
         """Return the collection and the search in the page's address."""
         name = request.query_params.get("collection", "")
-        known = name in {state.name for state in self._archive.collections()}
+        try:
+            archive = self._require(request, "read").archive
+            known = name in {state.name for state in archive.collections()}
+        except ImgSearchError:  # the header shows it
+            known = False
         return [name if known else chosen, *self.search_tab.from_address(request)]
 
     def _choose(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
         """Return the header of the chosen collection, to which images are added, too."""
-        into = [chosen] if self.add_tab is not None else []
-        return *self._header(chosen, request), *into
+        header = self._header(chosen, request)
+        into = [header[0]["value"]] if self.add_tab is not None else []
+        return *header, *into
 
     def _header(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
+        others = [self._first]
         try:
-            self._require(request, "read")
-            states: Mapping[str, Any] = {state.name: state for state in self._archive.collections()}
-            labels = sorted(self._archive.catalog.labels(chosen) if chosen in states else ())
+            visitor = self._require(request, "read")
+            if visitor.collections is not None:
+                others = [*visitor.collections]
+                chosen = chosen if chosen in others else others[0]
+            states: Mapping[str, Any] = {
+                state.name: state for state in visitor.archive.collections()
+            }
+            labels = sorted(visitor.archive.labels(chosen) if chosen in states else ())
         except ImgSearchError as error:
             states, labels, line, running = {}, [], "", False
             facts = notice(describe(error), kind="error")
         else:
             facts = _facts(states.get(chosen))
-            line, running = migration_line(self._archive, self._jobs, chosen)
+            line, running = migration_line(visitor.archive, visitor.jobs, chosen)
         labels = [label for label in labels if label]
-        choices = sorted({*states, self._first, chosen})
+        choices = sorted({*states, *others, chosen})
         fields = [self.search_tab.labels(labels), self.browse_tab.labels(labels)]
         migration = notice(line), gr.update(active=running)
         return gr.update(choices=choices, value=chosen), facts, *migration, *fields

@@ -1,6 +1,6 @@
 """The tab to search with an image, words or both."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from imgsearch.ui.gallery import Region, Tile, cropper, gallery, notice, origina
 from imgsearch.ui.messages import describe
 from imgsearch.ui.query import SearchRequest, find, text_warnings
 from imgsearch.ui.theme import script
+from imgsearch.ui.visitor import Require
 
 _CUT_FROM: Final = 2048  # pixels of a JPEG's shorter edge, at least, when a part is cut from it
 _ANY: Final = "any label"
@@ -43,13 +44,13 @@ class SearchTab:
 
     def __init__(
         self,
-        archive: Archive,
+        max_pixels: int,
         collection: Any,
-        require: Callable[[Any, str], None],
+        require: Require,
         *,
         fetch: Fetch | None = None,
     ) -> None:
-        self._archive, self._collection, self._require = archive, collection, require
+        self._max_pixels, self._collection, self._require = max_pixels, collection, require
         self._fetch = fetch
         with gr.Row(equal_height=False):
             with gr.Column(scale=1, min_width=280, elem_classes="asking"):
@@ -57,7 +58,7 @@ class SearchTab:
                 self._build_options()
             with gr.Column(scale=2, min_width=280):
                 self.outcome = gr.HTML(js_on_load=script("results"), elem_classes="outcome")
-                self.detail = Detail(archive, require)
+                self.detail = Detail(require)
                 self.hits = gr.HTML(js_on_load=script("gallery"), elem_classes="gallery")
                 self.further = gr.Button("Show more", visible=False, elem_id="further")
         self._scores = gr.State({})
@@ -113,7 +114,7 @@ class SearchTab:
                 max_lines=1,
                 elem_id="where",
             )
-            FacetChooser(self._archive, self._collection, self.where, self._require)
+            FacetChooser(self._collection, self.where, self._require)
             self.mode = gr.Radio(
                 list(_MODES), value="pictures", label="Compare words with", elem_classes="choices"
             )
@@ -229,10 +230,10 @@ class SearchTab:
     def _answer(self, search: SearchRequest, request: gr.Request) -> tuple[Any, ...]:
         started = monotonic()
         try:
-            self._require(request, "read")
-            title = self._title(search)
-            hits = find(self._archive, search, fetch=self._fetch)
-            warning = notice(text_warnings(self._archive, search), kind="warning")
+            archive = self._require(request, "read").archive
+            title = _title(archive, search)
+            hits = find(archive, search, fetch=self._fetch)
+            warning = notice(text_warnings(archive, search), kind="warning")
         except ImgSearchError as error:
             hidden = gr.update(visible=False)
             return notice(describe(error), kind="error"), "", {}, hidden, *Detail.nothing()
@@ -242,18 +243,11 @@ class SearchTab:
             outcome = f"{counted(len(hits), 'image')} nearest to {title}, in {seconds:.2f} s"
         if not hits and search.narrowed:
             outcome = _NARROWED
-        tiles = gallery(self._archive, [_tile(hit) for hit in hits], name="Hits")
+        tiles = gallery(archive, [_tile(hit) for hit in hits], name="Hits")
         scores = {hit.entry.id: (hit.hit.score, _region(hit)) for hit in hits}
         more = search.like is None and len(hits) == search.k < _MOST
         further = gr.update(visible=more)
         return warning + notice(outcome), tiles, scores, further, *Detail.nothing()
-
-    def _title(self, search: SearchRequest) -> str:
-        if search.like is not None:
-            return self._archive.entry(search.like).name
-        picture = "the image" if search.picture else ""
-        words = f"“{search.words.strip()}”" if search.words.strip() else ""
-        return " and ".join(filter(None, (picture, words)))
 
     def _select(
         self,
@@ -262,25 +256,25 @@ class SearchTab:
         request: gr.Request,
     ) -> tuple[Any, ...]:
         try:
-            self._require(request, "read")
+            archive = self._require(request, "read").archive
         except ImgSearchError as error:
             return "", gr.update(visible=True), notice(describe(error), kind="error"), ""
         id_ = str(event._data.get("id", ""))
         score, region = scores.get(id_, (None, None))
-        return self.detail.show(id_, score=score, region=region)
+        return self.detail.show(archive, id_, score=score, region=region)
 
     def _cut_picture(self, file: str) -> tuple[str, str]:
         try:
-            return "", cropper(sources.read(file), "the image", max_pixels=self._archive.max_pixels)
+            return "", cropper(sources.read(file), "the image", max_pixels=self._max_pixels)
         except ImgSearchError as error:
             return "", notice(describe(error), kind="error")
 
     def _cut_hit(self, id_: str, request: gr.Request) -> tuple[str, str]:
         try:
-            self._require(request, "read")
-            entry = self._archive.entry(id_)
-            data = original(self._archive, id_)
-            return entry.id, cropper(data, entry.name, max_pixels=self._archive.max_pixels)
+            archive = self._require(request, "read").archive
+            entry = archive.entry(id_)
+            data = original(archive, id_)
+            return entry.id, cropper(data, entry.name, max_pixels=self._max_pixels)
         except ImgSearchError as error:
             return "", notice(describe(error), kind="error")
 
@@ -293,12 +287,20 @@ class SearchTab:
             gr.Error: the part cannot be used, so the following search is not run.
         """
         try:
-            self._require(request, "read")
-            data = original(self._archive, source) if source else sources.read(file or "")
-            pixels = images.decode(data, max_pixels=self._archive.max_pixels, at_least=_CUT_FROM)
+            archive = self._require(request, "read").archive
+            data = original(archive, source) if source else sources.read(file or "")
+            pixels = images.decode(data, max_pixels=self._max_pixels, at_least=_CUT_FROM)
             return part(pixels, event._data.get("edges")), "", ""
         except ImgSearchError as error:
             raise gr.Error(describe(error)) from error
+
+
+def _title(archive: Archive, search: SearchRequest) -> str:
+    if search.like is not None:
+        return archive.entry(search.like).name
+    picture = "the image" if search.picture else ""
+    words = f"“{search.words.strip()}”" if search.words.strip() else ""
+    return " and ".join(filter(None, (picture, words)))
 
 
 def part(pixels: Any, edges: Any) -> Any:

@@ -1,6 +1,5 @@
 """Serves the page, in a service or standalone on loopback."""
 
-from collections.abc import Callable
 from typing import Any, Final, cast
 
 import gradio as gr
@@ -11,6 +10,7 @@ from imgsearch.logs import RequestLog
 from imgsearch.ui import MAX_FILE
 from imgsearch.ui.guard import Guard
 from imgsearch.ui.theme import style
+from imgsearch.ui.visitor import Check
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -19,7 +19,7 @@ def mount(
     app: Any,
     blocks: Any,
     *,
-    check: Callable[[str, str], object] | None,
+    check: Check | None,
     hosts: tuple[str, ...],
 ) -> Any:
     """Mount `blocks` at / of `app`; see `imgsearch.ui.mount`."""
@@ -46,7 +46,7 @@ def launch(blocks: Any, *, port: int) -> str:
 
 def _options(
     blocks: Any,
-    check: Callable[[str, str], object] | None,
+    check: Check | None,
     hosts: tuple[str, ...],
     *,
     mounted: bool,

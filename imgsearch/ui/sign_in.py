@@ -1,7 +1,6 @@
 """A sign-in form that stores the API key in a cookie that scripts cannot read."""
 
 import html
-from collections.abc import Callable
 from typing import Final
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from imgsearch.errors import AccessDenied, CatalogError
+from imgsearch.ui.visitor import Check
 
 _COOKIE: Final = "imgsearch_key"
 _SECURE_COOKIE: Final = f"__Host-{_COOKIE}"  # other hosts and pages without TLS cannot set it
@@ -33,7 +33,7 @@ input, button {{ font: inherit; padding: .6rem; margin: .4rem 0 1rem }}
 <button>Sign in</button></form></main></body></html>"""
 
 
-async def sign_in(request: Request, check: Callable[[str, str], object]) -> Response:
+async def sign_in(request: Request, check: Check) -> Response:
     """Return the form, or for a submitted form with a valid key a redirect that sets the cookie.
 
     The redirect leads to the page, with the query string that `to_form` kept.
