@@ -119,6 +119,7 @@ class LimitedArchive(_Limit, Archive):
     search = _of_collection(Archive.search)
     more_like = _of_item(Archive.more_like)
     original = _of_item(Archive.original)
+    picture = _of_item(Archive.picture)
     thumbnail = _of_item(Archive.thumbnail)
     update = _of_item(Archive.update)
     vector = _of_item(Archive.vector)
@@ -152,7 +153,9 @@ class LimitedArchive(_Limit, Archive):
 
     @override
     def delete(self, ids: Sequence[str]) -> int:
-        return self.whole.delete(self._own(ids))
+        frames = self.whole.catalog.of_videos(ids)
+        # not its `delete`, which would take the id of an own image for that of another's video
+        return self.whole._deleter.run(self._own([*ids, *frames]))
 
     @override
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
@@ -168,7 +171,7 @@ class LimitedArchive(_Limit, Archive):
         }
         for name in set(own.values()):
             self.require(name)
-        return [id_ for id_ in ids if id_ in own]
+        return [id_ for id_ in dict.fromkeys(ids) if id_ in own]
 
 
 class LimitedJobs(_Limit, Jobs):
@@ -193,6 +196,7 @@ class LimitedJobs(_Limit, Jobs):
     start_folder = _of_collection(Jobs.start_folder)
     start_migration = _of_collection(Jobs.start_migration)
     start_urls = _of_collection(Jobs.start_urls)
+    start_video = _of_collection(Jobs.start_video)
     cancel = _of_item(Jobs.cancel)
     failures = _of_item(Jobs.failures)
     forget = _of_item(Jobs.forget)
