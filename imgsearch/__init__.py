@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from imgsearch.evaluation.image_comparison import compare_images as compare_images
     from imgsearch.evaluation.model_comparison import compare_models as compare_models
     from imgsearch.filters import Field as Field
+    from imgsearch.jobs.embed import embed as embed
     from imgsearch.library.copy import copy as copy
     from imgsearch.library.fusion import search_fused as search_fused
     from imgsearch.library.hits import Hits as Hits
@@ -77,6 +78,7 @@ _HOMES = {
     "connect": "backends",
     "contact_sheet": "report.contact_sheet",
     "copy": "library.copy",
+    "embed": "jobs.embed",
     "embed_pipeline": "pipelines",
     "errors": "",
     "evaluate": "evaluation.evaluator",
@@ -114,6 +116,7 @@ __all__ = [
     "connect",
     "contact_sheet",
     "copy",
+    "embed",
     "embed_pipeline",
     "errors",
     "evaluate",

@@ -51,6 +51,7 @@ MODULES: Final = {
         "evaluation/test_variants.py",
         "images/test_framework_datasets.py",
         "pipelines/test_regions.py",
+        "jobs/test_weights.py",
         "library/test_collection_handle.py",
         "encoders/test_detector.py",
         "encoders/test_text_reader.py",

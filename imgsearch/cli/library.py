@@ -150,11 +150,20 @@ def add(
 
 
 @click.command()
+@click.argument("job", required=False)
 @options.store
 @options.fields
 @options.as_json
-def info(db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - as above
-    """Show a library's size, fields, encoder and index."""
+def info(job: str | None, db: str | None, as_json: bool, **config: Any) -> None:  # noqa: FBT001 - as above
+    """Show a library's size, fields and encoder, or a job's progress.
+
+    JOB is the folder of a job of `imgsearch embed`.
+    """
+    if job is not None:
+        from imgsearch.cli.embed import print_job
+
+        print_job(job, as_json=as_json)
+        return
     with options.open_library(Settings.from_environment(), db, **config) as library:
         schema = library.collection.schema
         facts: dict[str, Any] = {

@@ -24,6 +24,7 @@ _COMMANDS = {
     "dedup": "dedup",
     "demo": "demo",
     "doctor": "doctor",
+    "embed": "embed",
     "evaluate": "evaluate",
     "fields": "fields",
     "find": "find",

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.errors import ImgSearchError
-from imgsearch.library.progress import LARGEST, BatchSize, Candidate, Tally
+from imgsearch.library.progress import LARGEST, SMALLEST, BatchSize, Candidate, Tally
 from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Failure
@@ -107,7 +107,8 @@ class Ingest(Generic[T, F]):
 
     `pipeline` takes a `Chunk` and returns what its `write` returns. `largest` is the limit of
     images embedded at once, and `largest_while_busy` the limit while `pace` is busy. The load ends
-    early when `canceled` returns True.
+    early when `canceled` returns True. With `chunk`, every chunk has this number of images, so that
+    equal items give equal batches, and so the same bits.
     """
 
     def __init__(
@@ -119,8 +120,10 @@ class Ingest(Generic[T, F]):
         largest_while_busy: int = LARGEST,
         pace: Pace | None = None,
         canceled: Callable[[], bool] = lambda: False,
+        chunk: int | None = None,
     ) -> None:
         self._sink, self._tally, self._pipeline = sink, sink.tally, pipeline
+        self._chunk = chunk
         self._limits = largest, largest_while_busy
         self._pace, self._canceled = pace, canceled
         self._repeats: RepeatedFiles[F] = RepeatedFiles(sink.tally, sink.known_path)
@@ -135,7 +138,7 @@ class Ingest(Generic[T, F]):
             EncoderError: the encoder cannot be built, or is not the collection's encoder.
             ImgSearchError: the store failed; images counted as added are stored.
         """
-        parts = BatchSize(1, self._limit)
+        parts = self._sizes(1)
         pool = DaemonPool(2, "imgsearch-ingest")
         try:
             for chunk in self._chunks(items):
@@ -157,6 +160,11 @@ class Ingest(Generic[T, F]):
     def _busy(self) -> bool:
         return self._pace is not None and self._pace.busy
 
+    def _sizes(self, first: int = SMALLEST) -> BatchSize:
+        if self._chunk is not None:
+            return BatchSize(self._chunk, lambda: self._chunk or LARGEST, adaptive=False)
+        return BatchSize(first, self._limit)
+
     def _limit(self) -> int:
         return self._limits[self._busy]
 
@@ -166,7 +174,7 @@ class Ingest(Generic[T, F]):
         An item that cannot be read is counted as failed.
         """
         chunk: list[F] = []
-        size, wanted, started = 0, BatchSize(largest=self._limit), monotonic()
+        size, wanted, started = 0, self._sizes(), monotonic()
         for item in items:
             if self._canceled():
                 break

@@ -245,6 +245,23 @@ class Library(Synced, VersionedImages):
         )
         return rows
 
+    def add_references(
+        self,
+        references: Iterable[Reference],
+        tally: Tally,
+        *,
+        fetch: Fetch | None = None,
+        sampling: Sampling = EVERY_SECOND,
+        chunk: int,
+    ) -> Report:
+        """Add images like `add`, always `chunk` at once: equal images then give equal bits.
+
+        `fetch` downloads images by URL. Outcomes are counted in `tally`.
+
+        Raises: as for `add`.
+        """
+        return self._load(references, tally, fetch=fetch, sampling=sampling, chunk=chunk)
+
     def ingest(self, chunk: Chunk, *, steps: "Pipeline | None" = None, ocr: bool = False) -> Any:
         """Run the insert pipeline over a chunk, and return what the chunk's `write` returns.
 
@@ -328,6 +345,7 @@ class Library(Synced, VersionedImages):
         steps: "Pipeline | None" = None,
         fetch: Fetch | None = None,
         sampling: Sampling = EVERY_SECOND,
+        chunk: int | None = None,
     ) -> Report:
         steps, is_new = steps or self._steps.get("image"), self._handle.known is None
         if ocr:
@@ -343,7 +361,7 @@ class Library(Synced, VersionedImages):
             texts=self._pipelines.with_texts(None) if ocr else None,
         )
         video_frames = VideoFrames(self._handle, sampling, max_pixels=self.max_pixels)
-        Ingest(sink, partial(self.ingest, steps=steps)).run(
+        Ingest(sink, partial(self.ingest, steps=steps), chunk=chunk).run(
             video_frames.expanded(references, tally)
         )
         video_frames.finish()

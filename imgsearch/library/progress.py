@@ -258,11 +258,18 @@ class Tally:
 class BatchSize:
     """An adaptive number of images: doubled after a fast batch, halved after a slow one.
 
-    It starts with `first`, and never exceeds what `largest` returns.
+    It starts with `first`, and never exceeds what `largest` returns. If it is not `adaptive`, it
+    stays the same.
     """
 
-    def __init__(self, first: int = SMALLEST, largest: Callable[[], int] = lambda: LARGEST) -> None:
-        self._value, self._largest = first, largest
+    def __init__(
+        self,
+        first: int = SMALLEST,
+        largest: Callable[[], int] = lambda: LARGEST,
+        *,
+        adaptive: bool = True,
+    ) -> None:
+        self._value, self._largest, self._adaptive = first, largest, adaptive
 
     @property
     def value(self) -> int:
@@ -271,6 +278,8 @@ class BatchSize:
 
     def adapt(self, seconds: float) -> None:
         """Set the size of the next batch according to the time that the last one took."""
+        if not self._adaptive:
+            return
         if self._value < SMALLEST or seconds < _SECONDS:
             self._value = min(LARGEST, self._value * 2)
         else:

@@ -25,7 +25,8 @@ COMMANDS = dict(commands())
 # first words of the help of commands and switches; a new command may add its verb
 VERBS = {
     "Add", "Allow", "Cancel", "Check", "Compare", "Confirm", "Copy", "Count", "Create", "Declare",
-    "Do", "Download", "Fill", "Find", "Finish", "Fit", "Group", "Index", "Keep", "Leave", "List",
+    "Do", "Download", "Embed", "Fill", "Find", "Finish", "Fit", "Group", "Index", "Keep", "Leave",
+    "List",
     "Log", "Make", "Measure", "Open", "Print", "Read", "Remove", "Replace", "Revoke", "Search",
     "Separate", "Serve", "Show", "Start", "Train", "Wait",
     "Write",

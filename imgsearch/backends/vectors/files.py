@@ -27,7 +27,7 @@ class JobFiles:
     `token` is ``KEY:SECRET`` of S3; without it, the usual variables and files of AWS are read.
     """
 
-    def __init__(self, url: str, *, token: str | None = None) -> None:
+    def __init__(self, url: str | os.PathLike[str], *, token: str | None = None) -> None:
         self.url = canonical(url)
         place = self.url.removeprefix(SCHEME)
         self.is_local = not place.startswith("s3://")
@@ -112,6 +112,16 @@ class JobFiles:
             if draft != name:
                 self._system.move(self._path(draft), self._path(name))
             file.unlink()
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it exists.
+
+        Raises:
+            BackendError: it cannot be deleted.
+        """
+        if self.exists(name):
+            with self._errors("write", name):
+                self._system.delete_file(self._path(name))
 
     def local(self, name: str) -> Path | None:
         """Return the path of a file on this machine, or None if it is elsewhere."""

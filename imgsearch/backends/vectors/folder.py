@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from os import PathLike
 from typing import Any, Final, Self
 
 import pyarrow as pa
@@ -29,6 +30,7 @@ from imgsearch.backends.schema import Schema
 from imgsearch.backends.vectors.files import JobFiles
 from imgsearch.backends.vectors.place import ABOUT
 from imgsearch.errors import BackendError, CollectionNotFound, SchemaMismatch
+from imgsearch.fields import OWN
 from imgsearch.text import load_json
 from imgsearch.types import Failure
 
@@ -42,7 +44,9 @@ FAILED: Final = pa.schema([(name, pa.string()) for name in ("source", "sha256", 
 
 def columns(schema: Schema) -> pa.Schema:
     """Return the columns of ``vectors``: id, vector (a list of float32) and the fields."""
-    fields = [(name, ARROW_TYPES[kind]) for name, kind in schema.fields.items()]
+    others = [name for name in schema.fields if name not in OWN]
+    names = [*(name for name in OWN if name in schema.fields), *others]
+    fields = [(name, ARROW_TYPES[schema.fields[name]]) for name in names]
     return pa.schema([("id", pa.string()), ("vector", pa.list_(pa.float32())), *fields])
 
 
@@ -53,8 +57,8 @@ class JobDescription:
     `schema` is the schema of a collection of the vectors, with the encoder's fingerprint. `recipe`
     are the arguments of `imgsearch.encoders.load`, with the runtime and precision that the planner
     found; a file in them is relative to the folder. `reading` are options that workers need to read
-    sources, `sources` the sources that were given, for a planner that goes on. `versions` are those
-    of packages that compute vectors.
+    sources, `sources` the sources that were given, for a planner that goes on. `versions` has
+    packages that compute vectors.
     """
 
     schema: Schema
@@ -166,7 +170,7 @@ class JobFolder:
         self.schema = description.schema
 
     @classmethod
-    def open(cls, url: str, *, token: str | None = None) -> Self:
+    def open(cls, url: str | PathLike[str], *, token: str | None = None) -> Self:
         """Open the job folder at a path, ``vectors:JOB`` or ``s3://bucket/prefix``.
 
         Raises:
@@ -199,6 +203,10 @@ class JobFolder:
     def shards(self) -> list[int]:
         """Return the numbers of the shards that are done."""
         return self._numbers("done")
+
+    def is_done(self, shard: int) -> bool:
+        """Return whether a shard is done."""
+        return self.files.exists(f"done/{shard:06}.json")
 
     def outcome(self, shard: int) -> ShardOutcome:
         """Return the outcome of a shard that is done.
@@ -241,9 +249,9 @@ class JobFolder:
         with self.files.reading(f"plan/{shard:06}.parquet") as file:
             return pq.read_table(file)
 
-    def failures(self) -> Iterator[Failure]:
-        """Yield the sources that cannot be used, of shards that are done."""
-        for shard in self.shards():
+    def failures(self, shards: Sequence[int] | None = None) -> Iterator[Failure]:
+        """Yield the sources that cannot be used, of shards that are done; all by default."""
+        for shard in self.shards() if shards is None else shards:
             for batch in self._rows(f"failed/{shard:06}.parquet", None, BATCH):
                 for row in batch.to_pylist():
                     name, _, reason = row["error"].partition(": ")
@@ -258,6 +266,10 @@ class JobFolder:
             if number.isdecimal() and int(number) not in done:
                 counts[int(number)] = counts.get(int(number), 0) + 1
         return counts
+
+    def tries_of(self, shard: int) -> int:
+        """Return the number of attempts of a shard that began."""
+        return sum(name.startswith(f"{shard:06}.") for name in self.files.names("tried"))
 
     def progress(self) -> JobProgress:
         """Return the progress of the job."""

@@ -1,5 +1,6 @@
 """URLs of job folders: ``vectors:///abs/JOB``, ``vectors:s3://bucket/prefix?endpoint=…``."""
 
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +12,13 @@ ABOUT: Final = "job.json"
 """The file by which a job folder is recognized; it describes the job."""
 
 
-def canonical(url: str) -> str:
+def canonical(url: str | PathLike[str]) -> str:
     """Return the URL of a job folder in its canonical form. The folder need not exist.
 
     Raises:
         ConfigError: the path or the S3 URL is invalid.
     """
+    url = fspath(url)
     place = url.removeprefix(SCHEME)
     if place.startswith("s3://"):
         return f"{SCHEME}{S3Url.parse(place)}".removesuffix("?region=us-east-1")

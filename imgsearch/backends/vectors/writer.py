@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -59,7 +60,9 @@ class JobWriter(JobFolder):
     """
 
     @classmethod
-    def create(cls, url: str, description: JobDescription, *, token: str | None = None) -> Self:
+    def create(
+        cls, url: str | PathLike[str], description: JobDescription, *, token: str | None = None
+    ) -> Self:
         """Create a job folder. Its parents are created, too.
 
         Raises:
@@ -86,10 +89,17 @@ class JobWriter(JobFolder):
         self.files.write(PLANNED, json.dumps({"shards": shards, "sources": sources}).encode())
 
     def begin(self, shard: int) -> int:
-        """Record that an attempt of a shard begins; return its number, from 1."""
-        attempt = self.tries().get(shard, 0) + 1
+        """Record that an attempt of a shard begins; return its number, from 1.
+
+        Without `forget`, the attempt counts as one that killed its process.
+        """
+        attempt = self.tries_of(shard) + 1
         self.files.write(f"tried/{shard:06}.{attempt}", b"")
         return attempt
+
+    def forget(self, shard: int, attempt: int) -> None:
+        """Remove the record of an attempt, whose process lives."""
+        self.files.delete(f"tried/{shard:06}.{attempt}")
 
     def write(
         self,
