@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
 SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
   chromium:chromium chromedriver:chromium-driver
-.PHONY: help demo test test-fast services notebooks check bench soak wheel smoke clean
+.PHONY: help demo docs test test-fast services notebooks check bench soak wheel smoke clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,6 +59,10 @@ wheel: .venv/.dev  ## build dist/*.whl
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
+# NO_MKDOCS_2_WARNING: without it MkDocs prints an advertisement
+docs: .venv/.dev  ## build the documentation into site/; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
 # -P: the folder of the script has a package towhee, which must not shadow Towhee
 smoke: wheel  ## try the wheel in an environment of its own
 	rm -rf .venv-smoke
@@ -67,7 +71,7 @@ smoke: wheel  ## try the wheel in an environment of its own
 	.venv-smoke/bin/python -P tests/smoke.py
 
 clean:  ## remove what the commands above made
-	rm -rf .venv .venv-smoke demo dist build
+	rm -rf .venv .venv-smoke demo dist build site
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -121,7 +121,7 @@ def _config(file: Path | None, profile: str) -> "Finding":
     from imgsearch.library.doctor import Finding
 
     if file is None:
-        return Finding("config file", "absent", "none", "optional: docs/operators.md")
+        return Finding("config file", "absent", "none", "optional: docs/running.md")
     return Finding(
         "config file", "ok", f"{file}, {f'profile {profile}' if profile else 'no profile'}"
     )

@@ -40,7 +40,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "IMGSEARCH_MILVUS_TOKEN": "user:password or API key for a Milvus server",
     "IMGSEARCH_TENCENT_KEY": "key of Tencent VectorDB's account root, or ACCOUNT:KEY",
     "IMGSEARCH_TIMEOUT": "time limit for a response of the vector store, in seconds; 60 by default",
-    "IMGSEARCH_CACHE": "folder for pulled and exported models, and in optimized/, hashes/ and "
+    "IMGSEARCH_CACHE": "folder for pulled and exported models, and in optimized, hashes and "
     "queries/ for what makes later starts faster; ~/.cache/imgsearch by default",
     "IMGSEARCH_CATALOG": "the catalog of `imgsearch serve`: a file, or mysql://user@host/name",
     "IMGSEARCH_CATALOG_PASSWORD": "password of the catalog's MySQL user",

@@ -137,7 +137,7 @@ def test_original_is_sent_under_its_own_name(tmp_path):
         app = guard.Guard(behind, check=check, archive=archive)
         at = f"/original/{entry.id}"
         key = {"headers": {"Cookie": "imgsearch_key=read-key"}}
-        shown, saved, unknown, outside, unsigned, written = responses(
+        displayed, saved, unknown, outside, unsigned, written = responses(
             app,
             ("GET", at, key),
             ("GET", f"{at}?download", key),
@@ -146,12 +146,12 @@ def test_original_is_sent_under_its_own_name(tmp_path):
             ("GET", at, {"headers": {"Cookie": "imgsearch_key=x"}}),
             ("POST", at, key),
         )
-    assert (shown.status_code, shown.content, shown.headers["Content-Type"]) == (
+    assert (displayed.status_code, displayed.content, displayed.headers["Content-Type"]) == (
         200, file, "image/png",
     )  # fmt: skip
-    assert shown.headers["Content-Disposition"].startswith("inline; ")
-    assert shown.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
-    assert shown.headers["X-Content-Type-Options"] == "nosniff"
+    assert displayed.headers["Content-Disposition"].startswith("inline; ")
+    assert displayed.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert displayed.headers["X-Content-Type-Options"] == "nosniff"
     assert saved.headers["Content-Disposition"] == (
         "attachment; filename=\"B_r _1_.png\"; filename*=UTF-8''B%C3%A4r%20%221%22.png"
     )
