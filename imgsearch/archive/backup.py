@@ -1,6 +1,7 @@
 """Copies an archive to a folder: catalog, originals and vectors in files of no store's own format.
 
-The folder has ``catalog/TABLE.jsonl``, ``vectors/N.parquet`` and ``originals/ab/HASH``, and
+The folder has ``catalog/TABLE.jsonl``, ``vectors/N.parquet``, ``vectors/notes.jsonl`` with the
+notes about the collections, and ``originals/ab/HASH``, and
 ``manifest.json`` with the sha256 of all but the originals, whose names are theirs.
 """
 
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from imgsearch import objects
+from imgsearch.archive.backup_notes import FILE as NOTES
+from imgsearch.archive.backup_notes import dump_notes
 from imgsearch.backends import StoreOptions, parquet, versions
 from imgsearch.catalog.dump import dump, rows
 from imgsearch.distribution import VERSION
@@ -206,7 +209,9 @@ def _vectors(stores: Stores, folder: Path, on_progress: OnProgress) -> list[dict
             )
             written.append({"name": name, "file": f"vectors/{file.name}", "rows": number})
             on_progress("vectors", place + 1, len(names))
-    for stale in set(target.iterdir()) - {folder / one["file"] for one in written}:
+        dump_notes(store, names, folder / NOTES)
+    kept = {folder / one["file"] for one in written} | {folder / NOTES}
+    for stale in set(target.iterdir()) - kept:
         stale.unlink()  # of an interrupted backup, which had more collections
     return written
 

@@ -15,6 +15,8 @@ from imgsearch.archive.backup import (
     sha256,
     write_json,
 )
+from imgsearch.archive.backup_notes import FILE as NOTES
+from imgsearch.archive.backup_notes import load_notes
 from imgsearch.archive.originals import media_type
 from imgsearch.backends import connect, is_there
 from imgsearch.catalog.dump import load, rows
@@ -150,4 +152,6 @@ def _vectors(
                 done = copy(source, target, one["name"])
             total += done.copied + done.skipped
             on_progress("vectors", place, len(manifest["collections"]))
+        if NOTES in manifest["files"]:  # not in backups of older versions
+            load_notes(folder / NOTES, target, [one["name"] for one in manifest["collections"]])
     return total

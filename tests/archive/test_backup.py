@@ -12,10 +12,13 @@ from click.testing import CliRunner
 
 from imgsearch.archive import Incoming, opened
 from imgsearch.archive.access import Keys
-from imgsearch.archive.backup import Stores, backup
+from imgsearch.archive.backup import Stores, backup, sha256
 from imgsearch.archive.restore import MARKER, restore
+from imgsearch.backends import notes, versions
+from imgsearch.backends.note_log import NoteLog
 from imgsearch.cli import cli
 from imgsearch.errors import ConfigError, SourceError
+from imgsearch.library.duplicate_memory import DuplicateMemory
 from tests.archive.place import archive, images, jpeg, state
 
 
@@ -50,6 +53,104 @@ def facts(folder, db=None):
             for record in filled.library().collection.iterate(vectors=True)
         }
         return keys, entries, vectors, state(filled), state(filled, "zweite")
+
+
+def note(folder, db=None):
+    """Return a threshold, a pair that is kept apart, and the logs of the notes, by collection."""
+    with archive(folder, db=db) as filled:
+        library = filled.existing("zweite")
+        store, collection = library._handle.backend, library.collection
+        memory = DuplicateMemory(store, collection)
+        return (
+            library.thresholds.to_dict(),
+            memory.apart(),
+            NoteLog(store, collection, "folders").head(),
+            set(notes.entries(store)),
+        )
+
+
+@pytest.fixture
+def noted(source):
+    """Return an archive with a threshold, and a log of several parts, about a changed model."""
+    with archive(source) as filled:
+        filled.add([Incoming("drei.jpg", data=jpeg(10))], collection="zweite")
+        library = filled.existing("zweite")
+        store, former = library._handle.backend, library.collection
+        notes.write(store, former, {"of a former version": 1})
+        versions.begin(store, "zweite", former.schema)
+        copied = versions.shadow(store, "zweite")
+        copied.upsert(list(former.iterate(vectors=True)))
+        copied.flush()
+        versions.switch(store, "zweite")
+        versions.settle(store, "zweite")
+    with archive(source) as filled:
+        library = filled.existing("zweite")
+        assert library.collection.name == "zweite_v2"
+        library.thresholds.keep_duplicates({"threshold": 0.875})
+        store = library._handle.backend
+        ids = [record.id for record in library.collection.iterate(vectors=False)]
+        DuplicateMemory(store, library.collection).keep_apart(*ids)
+        log = NoteLog(store, library.collection, "folders")
+        log.replace(["ü" * 100, "b"], {"n": 1})
+    return source
+
+
+def test_notes_are_restored_under_the_name_of_the_collection(noted, tmp_path):
+    backup(places(noted), tmp_path / "s")
+    target = tmp_path / "ziel"
+    restore(tmp_path / "s", target, places(target))
+    threshold, apart, head, ids = note(target)
+    assert (threshold, apart, head) == note(noted)[:3]
+    assert "0.875" in str(threshold)
+    assert len(apart) == 1
+    assert head.facts == {"n": 1}
+    logs = {"zweite", "zweite/folders", "zweite/folders/0", "zweite/folders/1"}
+    assert ids >= logs
+    assert not [id_ for id_ in ids if id_.startswith("zweite_v2") or "@" in id_]
+    with archive(target) as filled:
+        collection = filled.existing("zweite").collection
+        log = NoteLog(filled.existing("zweite")._handle.backend, collection, "folders")
+        assert log.parts(log.head()) == ["ü" * 100, "b"]
+
+
+def test_backup_of_an_older_version_has_no_notes(noted, tmp_path):
+    backup(places(noted), tmp_path / "s")
+    file, target = tmp_path / "s/manifest.json", tmp_path / "ziel"
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    del manifest["files"]["vectors/notes.jsonl"]
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    (tmp_path / "s/vectors/notes.jsonl").unlink()
+    assert restore(tmp_path / "s", target, places(target)).images == 6
+    threshold, apart, head, ids = note(target)
+    assert "0.875" not in str(threshold)
+    assert (apart, head, ids) == (set(), None, set())
+
+
+def test_damaged_notes_are_reported(noted, tmp_path):
+    folder, target = tmp_path / "s", tmp_path / "ziel"
+    backup(places(noted), folder)
+    file = folder / "vectors/notes.jsonl"
+    good = file.read_text(encoding="utf-8")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+    def written(text):
+        file.write_text(text, encoding="utf-8")
+        manifest["files"]["vectors/notes.jsonl"] = sha256(file)
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    for line in (
+        "{",
+        "[]",
+        '{"collection": "zweite"}',
+        '{"collection": "zweite", "part": "@0", "note": "{}"}',
+        '{"collection": "zweite", "part": "", "note": 1}',
+    ):
+        written(line + "\n")
+        with pytest.raises(SourceError, match="damaged"):
+            restore(folder, target, places(target))
+    written(good)
+    restore(folder, target, places(target))
+    assert note(target)[:3] == note(noted)[:3]
 
 
 def stop_at(number):
