@@ -23,7 +23,7 @@ from imgsearch.archive.outcomes import (
 from imgsearch.archive.sync import ArchiveSync, SyncOptions
 from imgsearch.archive.upload import Incoming
 from imgsearch.backends import StoreOptions
-from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, State
+from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, State, Video
 from imgsearch.errors import ConfigError
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.sampling import MAX_SECONDS
@@ -57,6 +57,7 @@ __all__ = [
     "SortOrder",
     "State",
     "SyncOptions",
+    "Video",
     "migration_of",
     "opened",
     "opened_keys",

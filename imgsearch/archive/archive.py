@@ -279,6 +279,13 @@ class Archive(ArchiveContents):
         """
         return self._deleter.run(list(dict.fromkeys([*ids, *self.catalog.of_videos(ids)])))
 
+    def delete_video(self, id_: str) -> int:
+        """Delete a video with its frames, and return their number; 0 if there is no such video.
+
+        Raises: as for `delete`.
+        """
+        return self._deleter.run(self.catalog.of_videos([id_]))
+
     def drop(self, collection: str, *, confirm: str) -> int:
         """Delete a collection with all its images, and return the number of images.
 

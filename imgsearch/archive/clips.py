@@ -24,7 +24,6 @@ from imgsearch.errors import (
     SourceError,
 )
 from imgsearch.images import sources, videos
-from imgsearch.images.files import open_regular, unreadable
 from imgsearch.images.moments import FIELDS, SECONDS, VIDEO, moment_path
 from imgsearch.images.sampling import EVERY_SECOND, MAX_SECONDS, Sampling
 from imgsearch.library.file_index import FileStat
@@ -124,16 +123,11 @@ class Clips:
             SourceError: the file cannot be read.
             FormatRefused, ImageTooLarge: it is not a video, or too large.
         """
-        opener = item.opener or partial(open_regular, item.place)
-        try:
-            with opener() as file:
-                name = videos.checked_format(file).name
-                content = hashlib.file_digest(cast("Any", file), "sha256").hexdigest()
-                size = file.tell()
-        except (OSError, ValueError) as error:
-            if isinstance(error, ImgSearchError):
-                raise
-            raise unreadable(item.place, error) from error
+        opener = item.opener or partial(videos.open_file, item.place)
+        with opener() as file:
+            name = videos.checked_format(file).name
+            content = hashlib.file_digest(cast("Any", file), "sha256").hexdigest()
+            size = file.tell()
         place = sources.printable(item.place or item.name)
         id_ = entry_id(self.library.name, content, item.source, place)
         return Clip(id_, content, size, name, opener)

@@ -8,7 +8,7 @@ import numpy as np
 from imgsearch.archive.libraries import Libraries
 from imgsearch.archive.originals import Originals
 from imgsearch.archive.outcomes import Original
-from imgsearch.catalog import ORDERS, Catalog, Entry, Page
+from imgsearch.catalog import ORDERS, Catalog, Entry, Page, Video
 from imgsearch.errors import CollectionNotFound, DimensionMismatch, SchemaMismatch
 from imgsearch.fields import Declaration, FieldType
 from imgsearch.filters import Where, to_filter
@@ -163,6 +163,12 @@ class ArchiveContents(Closeable):
                 got=sizes[0],
             )
         return vectors
+
+    def videos(
+        self, collection: str = "images", *, limit: int = 50, after: str = ""
+    ) -> list[Video]:
+        """Return videos with the number of their frames, sorted by id; see `Catalog.videos`."""
+        return self.catalog.videos(collection, limit=limit, after=after)
 
     def original(self, id_: str, *, link: bool = False) -> Original:
         """Return an image's original. If `link` is True, return a link if the store supports links.

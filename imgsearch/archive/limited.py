@@ -123,6 +123,7 @@ class LimitedArchive(_Limit, Archive):
     thumbnail = _of_item(Archive.thumbnail)
     update = _of_item(Archive.update)
     vector = _of_item(Archive.vector)
+    videos = _of_collection(Archive.videos)
 
     @override
     def entry(self, id_: str) -> Entry:
@@ -158,11 +159,16 @@ class LimitedArchive(_Limit, Archive):
         return self.whole._deleter.run(self._own([*ids, *frames]))
 
     @override
+    def delete_video(self, id_: str) -> int:
+        return self.whole.delete(self._own(self.whole.catalog.of_videos([id_])))
+
+    @override
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
         return self.whole.vectors(self._own(ids))
 
     def _own(self, ids: Sequence[str]) -> list[str]:
         """Return the ids of images in collections that may be used."""
+        ids = list(dict.fromkeys([*ids, *self.whole.catalog.of_videos(ids)]))
         known = self.whole.catalog.find(ids)
         own = {
             id_: entry.collection

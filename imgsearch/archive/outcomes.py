@@ -8,6 +8,7 @@ from urllib.parse import quote
 from imgsearch.catalog import Entry
 from imgsearch.errors import ObjectNotFound
 from imgsearch.images import regions
+from imgsearch.images.containers import PLAYED
 from imgsearch.images.videos import Opener
 from imgsearch.library.progress import Report
 from imgsearch.text import counted
@@ -77,18 +78,25 @@ class Original:
 
     @property
     def content_type(self) -> str:
-        """The media type for browsers: the image's, or octets if the format may hold scripts."""
-        return self.media_type if self.media_type in _PIXELS else "application/octet-stream"
+        """The media type for browsers: the file's, or octets if the format may hold scripts."""
+        return self.media_type if self._is_shown else "application/octet-stream"
+
+    @property
+    def _is_shown(self) -> bool:
+        return self.media_type in _PIXELS or self.media_type in PLAYED
 
     def headers(self, *, download: bool) -> dict[str, str]:
         """Return the HTTP headers that name the file, and keep browsers from running it.
 
-        Formats of pixels are shown in the browser unless `download`; others are always downloaded.
+        Formats of pixels and videos are shown in the browser unless `download`; others are always
+        downloaded.
         """
-        inline = self.media_type in _PIXELS and not download
+        policy = "default-src 'none'; sandbox"
+        if self.media_type in PLAYED:  # the browser's own player is a page with this policy
+            policy = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
         return {
-            "Content-Disposition": _disposition(self.name, inline=inline),
-            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Content-Disposition": _disposition(self.name, inline=self._is_shown and not download),
+            "Content-Security-Policy": policy,
         }
 
 

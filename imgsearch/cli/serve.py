@@ -123,6 +123,8 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
 @_limit("--max-file", 64, "Size limit of one image, in MB.", metavar="MB")
 @_limit("--max-files", 100, "Limit on images in one upload.")
 @_limit("--max-body", 256, "Size limit of one upload, in MB.", metavar="MB")
+@_limit("--max-video", 1024, "Size limit of an uploaded video, in MB.", metavar="MB")
+@_seconds("--max-video-seconds", 14_400.0, "Videos longer than this are refused, in seconds.")
 @options.max_pixels
 @_limit("--max-jobs", 16, "Limit on jobs that wait or run.")
 @_limit("--max-collections", 100, "Requests create no collection if the store has this many.")
@@ -190,6 +192,7 @@ def serve(
             roots=[root.absolute() for root in values["roots"]],
             creation=_creation(values),
             max_pixels=values["max_pixels"],
+            max_video_seconds=values["max_video_seconds"],
             steps=values["steps"],
             regions=values["regions"],
             most_collections=values["max_collections"],
@@ -273,6 +276,7 @@ def _access(host: str, server: Any, **values: Any) -> dict[str, Any]:
             file_bytes=values["max_file"] * _MB,
             files=values["max_files"],
             body_bytes=values["max_body"] * _MB,
+            video_bytes=values["max_video"] * _MB,
             pixels=values["max_pixels"],
             jobs=values["max_jobs"],
             per_minute=values["max_per_minute"],

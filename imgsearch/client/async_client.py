@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from imgsearch.awaiting import iterated
 from imgsearch.client.client import Client
 from imgsearch.filters import Where
-from imgsearch.wire.responses import Image, JobState
+from imgsearch.wire.responses import Image, JobState, VideoInfo
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,6 +83,10 @@ class AsyncClient:
     ) -> AsyncIterator[Image]:
         """Yield the images that match `where`; see `Client.records`."""
         return iterated(lambda: self.client.records(where, order_by=order_by))
+
+    def videos(self) -> AsyncIterator[VideoInfo]:
+        """Yield the videos with the number of their frames; see `Client.videos`."""
+        return iterated(self.client.videos)
 
     def jobs(self) -> AsyncIterator[JobState]:
         """Yield the states of the service's jobs, newest first; see `Client.jobs`."""

@@ -1,7 +1,7 @@
 """The service client, with the methods of a library."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
@@ -13,6 +13,7 @@ from imgsearch.client.contents import image_path
 from imgsearch.client.service_jobs import ServiceJobs
 from imgsearch.client.upload import Uploader
 from imgsearch.client.vectors import ServiceVectors
+from imgsearch.client.video_upload import VideoUploader
 from imgsearch.errors import (
     BackendError,
     BackendUnavailable,
@@ -22,7 +23,6 @@ from imgsearch.fields import typed
 from imgsearch.images import inputs, web_images
 from imgsearch.images.inputs import Input, Reading, has_lists
 from imgsearch.images.sampling import Sampling
-from imgsearch.images.video_references import with_frames
 from imgsearch.images.videos import reads_folders
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.progress_bar import progress_bar
@@ -37,6 +37,8 @@ from imgsearch.wire.responses import (
     Image,
     ModelInfo,
     Models,
+    VideoInfo,
+    Videos,
     parse,
 )
 from imgsearch.wire.values import MAX_IDS
@@ -105,7 +107,8 @@ class Client(ServiceJobs, ServiceVectors):
         label that the source has for it; so an interrupted call can be repeated. Unreadable files
         are listed in `report.failures`; they do not stop the load. This machine downloads images by
         URL; for `url_hosts` and `progress` see `Library.add`. `ocr`, `tags` and `tag_top` are as
-        for `add_folder`.
+        for `add_folder`. Videos are uploaded whole, and the service takes their `frames`, as for
+        `Library.add`.
 
         Raises:
             SourceError: a folder, glob or list file does not exist, or an object is not an image;
@@ -129,15 +132,11 @@ class Client(ServiceJobs, ServiceVectors):
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
             tally.report_progress()
-            uploader = Uploader(
-                self._connection,
-                self.name,
-                tally,
-                fetch=downloads,
-                form=_analysis(ocr=ocr, tags=tags, top=tag_top),
-            )
+            form = _analysis(ocr=ocr, tags=tags, top=tag_top)
+            uploader = Uploader(self._connection, self.name, tally, fetch=downloads, form=form)
+            films = VideoUploader(self._connection, self.name, tally, sampling, form)
             ahead = web_images.ahead(chain.from_iterable(references), downloads)
-            uploader.run(with_frames(ahead, sampling, tally.ignore))
+            uploader.run(films.images(ahead))
             return tally.report()
 
     def update(
@@ -161,6 +160,8 @@ class Client(ServiceJobs, ServiceVectors):
     def remove(self, *ids: str) -> int:
         """Remove images by id; return the number of removed images. Unknown ids are ignored.
 
+        The id of a video, as `video_id` of a hit, removes all its frames.
+
         Raises:
             CollectionNotFound: nothing was removed, and the collection does not exist.
         """
@@ -183,6 +184,16 @@ class Client(ServiceJobs, ServiceVectors):
             return False
         return True
 
+    def videos(self) -> Iterator[VideoInfo]:
+        """Yield the videos with the number of their frames; pages are requested as needed."""
+        params: dict[str, str] = {"collection": self.name}
+        while True:
+            page = self._connection.json(Videos, "GET", "/v1/videos", repeat=True, params=params)
+            yield from page.videos
+            if page.next is None:
+                return
+            params["after"] = page.next
+
     def collections(self) -> list[CollectionInfo]:
         """Return the service's collections, sorted by name."""
         return self._connection.json(Collections, "GET", "/v1/collections", repeat=True).collections
@@ -200,7 +211,7 @@ class Client(ServiceJobs, ServiceVectors):
         ).deleted
 
     def original(self, id_: str) -> bytes:
-        """Return an image's file as it was added.
+        """Return an image's file as it was added; of a frame, the file of its video.
 
         Raises:
             ImageNotFound: the image does not exist.

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from imgsearch.client.connection import Connection
 from imgsearch.client.job_handle import JobHandle
 from imgsearch.errors import SyncRefused
+from imgsearch.images.sampling import EVERY_SECOND, Sampling
 from imgsearch.library.progress import Progress, SyncReport
 from imgsearch.library.progress_bar import progress_bar
 from imgsearch.types import Failure
@@ -41,6 +42,7 @@ class ServiceJobs:
         dry_run: bool = False,
         confirm: bool = False,
         exclude: Sequence[str] = (),
+        frames: str | float = 1.0,
         ocr: bool = False,
         tags: Sequence[str] | None = None,
         tag_top: int | None = None,
@@ -50,7 +52,8 @@ class ServiceJobs:
         The folder must be inside one of the service's roots. With `in_place`, the service stores no
         copies of the files. `path_column` and `label_column` name columns of a list file. With
         `sync`, images whose files no longer exist are deleted. If that must be confirmed, the job's
-        `wait` raises SyncRefused. With `dry_run` the job only counts. `exclude` is as for `add`.
+        `wait` raises SyncRefused. With `dry_run` the job only counts. `exclude` and `frames` are as
+        for `add`.
         With `ocr` the service reads the text in new images, and labels in `tags` that fit a new
         image are its field ``tags``, at most `tag_top`, if the service allows it.
 
@@ -64,7 +67,13 @@ class ServiceJobs:
         flags = {"sync": sync, "dry_run": dry_run, "confirm": confirm, "ocr": ocr}
         labels = {"tags": None if tags is None else list(tags), "tag_top": tag_top}
         return self._job(
-            folder=folder, in_place=in_place, exclude=list(exclude), **columns, **flags, **labels
+            folder=folder,
+            in_place=in_place,
+            exclude=list(exclude),
+            frames=_frames(frames),
+            **columns,
+            **flags,
+            **labels,
         )
 
     def sync(
@@ -74,6 +83,7 @@ class ServiceJobs:
         dry_run: bool = False,
         confirm: bool = False,
         exclude: Sequence[str] = (),
+        frames: str | float = 1.0,
         progress: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_failure: Callable[[Failure], None] | None = None,
@@ -102,6 +112,7 @@ class ServiceJobs:
                     dry_run=dry_run,
                     confirm=confirm,
                     exclude=exclude,
+                    frames=frames,
                 )
                 before = list(states)
 
@@ -179,8 +190,14 @@ class ServiceJobs:
         return JobHandle(self._connection, started.id)
 
 
+def _frames(frames: str | float) -> str | None:
+    """Return the value of a request, None for the default, which older services do not know."""
+    sampling = Sampling.parse(frames)
+    return None if sampling == EVERY_SECOND else str(sampling)
+
+
 def _progress(states: Sequence[JobState], seconds: float) -> Progress:
-    names = ("found", "skipped", "failed", "updated", "decoded", "embedded", "indexed")
+    names = ("found", "skipped", "failed", "updated", "decoded", "embedded", "indexed", "videos")
     counts = {name: _sum(states, name) for name in names}
     return Progress(added=_sum(states, "searchable"), seconds=seconds, **counts)
 

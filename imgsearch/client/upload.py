@@ -19,8 +19,7 @@ from imgsearch.wire.responses import UploadResult, parse
 
 _FILES: Final = 32  # per request: few enough for a response and progress within seconds
 _BYTES: Final = 32 * 2**20
-# errors that concern one file, not the whole request
-_ITS_OWN: Final = (
+ITS_OWN: Final = (
     errors.ImageError,
     errors.SourceError,
     errors.ImageExists,
@@ -28,6 +27,8 @@ _ITS_OWN: Final = (
     errors.VectorInvalid,
     errors.FieldInvalid,
 )
+"""Errors that concern one file, not the whole request."""
+
 _TOO_LARGE: Final = 413
 
 
@@ -140,7 +141,7 @@ class Uploader:
             self._count(parcel, parse(UploadResult, response.content))
             return
         error = error_of(response)
-        if not isinstance(error, _ITS_OWN) and response.status_code != _TOO_LARGE:
+        if not isinstance(error, ITS_OWN) and response.status_code != _TOO_LARGE:
             raise error
         if len(parcel.files) > 1:  # if the files are sent one by one, each gets its own error
             for file in parcel.files.values():

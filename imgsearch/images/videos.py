@@ -229,7 +229,11 @@ def _opened(path: str, max_pixels: int, opener: Opener | None) -> Iterator[_Vide
         raise MissingExtra(f"videos need PyAV. Run {install_hint('video')}")
     import av
 
-    with _file(path, opener) as file, image_errors(printable(path)) as decoding, _plain_errors():
+    with (
+        opener() if opener else open_file(path) as file,
+        image_errors(printable(path)) as decoding,
+        _plain_errors(),
+    ):
         format_ = checked_format(file)
         options = {**_PROBED, "protocol_whitelist": ""}
         with av.open(file, format=format_.ffmpeg, options=options) as container:
@@ -273,14 +277,16 @@ def checked_format(file: BinaryIO) -> Container:
     return format_
 
 
-@contextmanager
-def _file(path: str, opener: Opener | None) -> Iterator[BinaryIO]:
+def open_file(path: str) -> BinaryIO:
+    """Open the file of a video.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
     try:
-        file = open_regular(path) if opener is None else opener()
+        return open_regular(path)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
-    with file:
-        yield file
 
 
 def _sampled(video: _Video, sampling: Sampling) -> Iterator[Frame]:
@@ -335,7 +341,18 @@ def _cores() -> int:
 
 
 __all__ = [
-    "MAX_BYTES", "MAX_FRAMES", "SUFFIXES", "Frame", "Opener", "Sampling", "checked_format",
+    "MAX_BYTES",
+    "MAX_FRAMES",
+    "SUFFIXES",
+    "Frame",
+    "Opener",
+    "Sampling",
+    "checked_format",
     "frame_at",
-    "frames", "is_supported", "is_video", "ppm", "read_moment",
+    "frames",
+    "is_supported",
+    "is_video",
+    "open_file",
+    "ppm",
+    "read_moment",
 ]  # fmt: skip

@@ -25,6 +25,7 @@ from imgsearch.service import (
     problems,
     search,
     vectors,
+    videos,
 )
 from imgsearch.service import jobs as loads
 from imgsearch.service.headers import Headers
@@ -48,6 +49,7 @@ leave to the default `images`; images and jobs of others do not exist for it.
 """
 _TAGS: list[dict[str, Any]] = [
     {"name": "images", "description": "Add, list, update and delete images."},
+    {"name": "videos", "description": "Upload, list and delete videos, whose frames are images."},
     {"name": "search", "description": "Search by image, by text, or by a sum of both."},
     {"name": "vectors", "description": "Get the vectors of texts, images and stored images."},
     {"name": "jobs", "description": "Add folders and URLs in the background."},
@@ -154,7 +156,7 @@ def create_app(
         fetch=fetch,
         allowed=frozenset(allowed),
     )
-    for part in (vectors, images, search, comparison, loads, collections, health):
+    for part in (vectors, images, videos, search, comparison, loads, collections, health):
         app.include_router(part.router)
     docs.install(app)
     problems.install(app)
@@ -162,7 +164,7 @@ def create_app(
     # the last one added is the outermost
     app.add_middleware(BodyLimit, limits=limits)
     app.add_middleware(Origins, hosts=hosts, cors=cors)
-    app.add_middleware(Deadline, seconds=limits.seconds)
+    app.add_middleware(Deadline, seconds=limits.seconds, video_seconds=limits.video_seconds)
     app.add_middleware(Incidents)
     if cors:
         app.add_middleware(

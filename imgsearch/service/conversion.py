@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from imgsearch.archive import Entry, Found, Job
+from imgsearch.archive import Entry, Found, Job, Video
 from imgsearch.wire import responses
 from imgsearch.wire.problems import kind_named
 
@@ -12,7 +12,7 @@ def image(entry: Entry) -> responses.Image:
     values: dict[str, Any] = {
         name: getattr(entry, name) for name in responses.Image.model_fields if hasattr(entry, name)
     }
-    values |= {"fields": dict(entry.fields), "error": _code(entry.error)}
+    values |= {"fields": dict(entry.fields), "error": _code(entry.error), "video_id": entry.video}
     return responses.Image(**values | _links(entry))
 
 
@@ -30,6 +30,23 @@ def hit(match: Found) -> responses.FoundImage:
         references=match.references,
         box=match.box,
         object=str(match.hit.fields.get("object", "")) if match.box else "",
+        video_id=entry.video,
+        **_links(entry),
+    )
+
+
+def video(item: Video) -> responses.VideoInfo:
+    """Return the response body of a video."""
+    entry = item.entry
+    return responses.VideoInfo(
+        id=item.id,
+        collection=entry.collection,
+        name=str(entry.fields.get("video", entry.name)),
+        frames=item.frames,
+        size=entry.size,
+        format=entry.format,
+        label=entry.label,
+        source=entry.source,
         **_links(entry),
     )
 
@@ -49,8 +66,11 @@ def version_of(content: str) -> str:
 
 def _links(entry: Entry) -> dict[str, str]:
     """Return the URL paths of an image's files; the version lets clients cache them forever."""
-    base, version = f"/v1/images/{entry.id}", f"?v={version_of(entry.content)}"
-    return {"original": f"{base}/original{version}", "thumbnail": f"{base}/thumbnail{version}"}
+    base = f"/v1/images/{entry.id}"
+    return {
+        "original": f"{base}/original?v={version_of(entry.file)}",
+        "thumbnail": f"{base}/thumbnail?v={version_of(entry.content)}",
+    }
 
 
 def _code(error: str) -> str:

@@ -13,21 +13,31 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.datastructures import UploadFile
 
 from imgsearch import archive
-from imgsearch.archive import Entry, Incoming, Order, State
+from imgsearch.archive import Incoming, Order, State
 from imgsearch.filters.text import LONGEST
 from imgsearch.service import conversion
 from imgsearch.service.bodies import described, json_body
 from imgsearch.service.parameters import MAX_CURSOR, filter_of
-from imgsearch.service.problems import HttpProblem
+from imgsearch.service.problems import HttpProblem, answer
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
-from imgsearch.service.uploads import check_pixels, display_name, upload, validated
+from imgsearch.service.uploads import (
+    check_pixels,
+    display_name,
+    json_field,
+    tags_of,
+    upload,
+    validated,
+)
 from imgsearch.wire import requests, responses, values
 from imgsearch.wire.problems import kind_named
+from imgsearch.wire.ranges import RangeUnsatisfiable, byte_range
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 _Id = Annotated[values.Id, Path()]
 _FIELDS: Final[TypeAdapter[Any]] = TypeAdapter(values.Fields)
+_ORIGINALS: Final = ("image/*", "video/*", "application/octet-stream")
+_OUTSIDE: Final = HttpProblem(416, "range_unsatisfiable", "The range is outside of the file.")
 _FOREVER: Final = "private, max-age=31536000, immutable"
 _REVALIDATE: Final = "private, no-cache"
 
@@ -53,12 +63,6 @@ class _AddForm(BaseModel):
     ocr: bool = False
     tags: str | None = None
     tag_top: int | None = Field(None, ge=1, le=values.MAX_TAGS)
-
-
-class _Tags(BaseModel):
-    """The labels of an upload, a list in JSON."""
-
-    tags: list[values.Text] = Field(min_length=1, max_length=values.MAX_TAGS)
 
 
 _UPLOAD: Final[dict[str, Any]] = {
@@ -122,7 +126,7 @@ async def add_images(request: Request, here: Here) -> Response:
         received = await uploading.__aenter__()
     try:
         form: _AddForm = validated(received.fields, _AddForm)
-        stated = validated({"fields": _json(form.fields)}, requests.UploadedFields)
+        stated = validated({"fields": json_field(form.fields)}, requests.UploadedFields)
         fields = stated.of_each(len(received.files))
         if form.id is not None and len(received.files) > 1:
             raise HttpProblem(422, "invalid_request", "An id can be given for a single image only.")
@@ -130,7 +134,7 @@ async def add_images(request: Request, here: Here) -> Response:
             _incoming(here, file, form, own)
             for file, own in zip(received.files, fields, strict=True)
         ]
-        tags = [] if form.tags is None else validated({"tags": _json(form.tags)}, _Tags).tags
+        tags = [] if form.tags is None else tags_of(form.tags)
         analysis = here.analysis(ocr=form.ocr, tags=tags, top=form.tag_top)
         add = partial(
             here.archive.add,
@@ -252,9 +256,14 @@ def delete_image(here: Here, id: _Id) -> Response:  # noqa: A002 - as above
     "/{id}/original",
     dependencies=[allowed("read", limited=True)],
     response_class=StreamingResponse,
-    responses={200: {"content": {"image/*": {}, "application/octet-stream": {}}}, 304: {}},
+    responses={
+        200: {"content": {kind: {} for kind in _ORIGINALS}},
+        206: {"content": {kind: {} for kind in _ORIGINALS}, "description": "The part in Range"},
+        304: {},
+    },
 )
 def get_original(
+    request: Request,
     here: Here,
     id: _Id,  # noqa: A002 - as above
     v: Annotated[
@@ -262,17 +271,35 @@ def get_original(
     ] = "",
     download: bool = False,  # noqa: FBT001, FBT002 - as above
     if_none_match: Annotated[str, Header(max_length=1_000)] = "",
+    range: Annotated[str, Header(max_length=100, examples=["bytes=0-1023"])] = "",  # noqa: A002 - the header's name
+    if_range: Annotated[str, Header(max_length=1_000)] = "",
 ) -> Response:
-    """Get an image's file as it was added."""
+    """Get an image's file as it was added; of a frame, the file of its video.
+
+    The header `Range` asks for a part of the file, so that players can seek.
+    """
     entry = here.archive.entry(id)
-    headers = _cached(entry, f'"{entry.content}"', v)
+    headers = _cached(entry.file, f'"{entry.file}"', v)
     if headers["ETag"] in if_none_match:
         return Response(status_code=304, headers=headers)
     stored = here.archive.original(id)
     if stored.parts is None:
         return RedirectResponse(stored.link or "", 307, headers={"Cache-Control": "no-store"})
     headers |= stored.headers(download=download)
-    return StreamingResponse(_started(stored.parts), 200, headers, media_type=stored.content_type)
+    kind = stored.content_type
+    if stored.opener is None or not stored.size:
+        return StreamingResponse(_started(stored.parts), 200, headers, media_type=kind)
+    headers["Accept-Ranges"] = "bytes"
+    try:
+        part = byte_range(range, stored.size) if if_range in ("", headers["ETag"]) else None
+    except RangeUnsatisfiable:
+        refusal = answer(request.scope, _OUTSIDE)
+        refusal.headers["Content-Range"] = f"bytes */{stored.size}"
+        return refusal
+    if part is None:
+        return StreamingResponse(_started(stored.parts), 200, headers, media_type=kind)
+    parts = _started(stored.part(part.start, part.stop))
+    return StreamingResponse(parts, 206, headers | part.headers, media_type=kind)
 
 
 @router.get(
@@ -294,7 +321,7 @@ async def get_thumbnail(
 
     def respond() -> Response:
         entry = here.archive.entry(id)
-        headers = _cached(entry, f'"{entry.content}-{edge:d}"', v)
+        headers = _cached(entry.content, f'"{entry.content}-{edge:d}"', v)
         if headers["ETag"] in if_none_match:
             return Response(status_code=304, headers=headers)
         with here.metrics.stage("thumbnail"):
@@ -340,23 +367,9 @@ def _response(here: Service, added: archive.Added) -> Response:
     return JSONResponse(content.model_dump(mode="json"), 201 if new else 200)
 
 
-def _json(text: str) -> Any:
-    """Parse a form field that contains JSON.
-
-    Raises:
-        HttpProblem: the text is not JSON.
-    """
-    import json
-
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise HttpProblem(422, "invalid_request", "The field is not JSON.") from error
-
-
-def _cached(entry: Entry, etag: str, version: str) -> dict[str, str]:
+def _cached(content: str, etag: str, version: str) -> dict[str, str]:
     """Return caching headers: cached forever if `version` is the content's, else revalidated."""
-    named = version == conversion.version_of(entry.content)
+    named = version == conversion.version_of(content)
     return {"ETag": etag, "Cache-Control": _FOREVER if named else _REVALIDATE}
 
 

@@ -52,6 +52,7 @@ def start_job(
             dry_run=job.dry_run,
             confirm=job.confirm,
             exclude=job.exclude,
+            frames=job.frames or 1.0,
             analysis=analysis,
         )
     else:

@@ -22,6 +22,7 @@ class Limits:
         file_bytes: Size of one uploaded image.
         files: Images in one upload.
         body_bytes: Size of a multipart body.
+        video_bytes: Size of an uploaded video, which is written to the disk.
         json_bytes: Size of any other body, which is held in memory.
         pixels: Decoded pixels of one image.
         embeddings: Concurrent query embeddings; also the limit for additions, and for thumbnails.
@@ -31,6 +32,7 @@ class Limits:
         jobs: Waiting and running jobs.
         per_minute: Requests per key, or per address if no keys are used; 0 means unlimited.
         seconds: Time from the start of a request to the start of its response.
+        video_seconds: The same for the upload of a video.
         connections: Open connections; fewer if the process may not open enough files.
         head_seconds: Time until a request's headers are complete.
         idle_seconds: Time that an idle connection is kept open.
@@ -40,6 +42,7 @@ class Limits:
     file_bytes: int = 64 * _MB
     files: int = 100
     body_bytes: int = 256 * _MB
+    video_bytes: int = 1024 * _MB
     json_bytes: int = 16 * _MB
     pixels: int = MAX_PIXELS
     embeddings: int = max(2, os.cpu_count() or 1)
@@ -49,6 +52,7 @@ class Limits:
     jobs: int = 16
     per_minute: int = 0
     seconds: float = 60.0
+    video_seconds: float = 900.0
     connections: int = 1_000
     head_seconds: float = 10.0
     idle_seconds: float = 5.0
@@ -62,6 +66,11 @@ class Limits:
             )
             if not value >= least:
                 raise ConfigError(f"the limit {limit.name} is at least {least}, not {value}")
+
+
+def is_video_upload(scope: Scope) -> bool:
+    """Return whether a request uploads a video."""
+    return bool(scope["method"] == "POST" and scope["path"] == "/v1/videos")
 
 
 class BodyLimit:
@@ -78,6 +87,8 @@ class BodyLimit:
         headers = dict(scope["headers"])
         multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
         most = self._limits.body_bytes if multipart else self._limits.json_bytes
+        if multipart and is_video_upload(scope):
+            most = self._limits.video_bytes + _MB  # with the fields
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > most:
             raise _too_large(most)
@@ -101,8 +112,8 @@ class Deadline:
     continues, and its result is discarded.
     """
 
-    def __init__(self, app: ASGIApp, *, seconds: float) -> None:
-        self._app, self._seconds = app, seconds
+    def __init__(self, app: ASGIApp, *, seconds: float, video_seconds: float) -> None:
+        self._app, self._seconds, self._video_seconds = app, seconds, video_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -122,7 +133,8 @@ class Deadline:
             complete = complete or not message.get("more_body", False)
             return message
 
-        with anyio.move_on_after(self._seconds) as limit:
+        seconds = self._video_seconds if is_video_upload(scope) else self._seconds
+        with anyio.move_on_after(seconds) as limit:
             await self._app(scope, receive_noted, send_noted)
         if limit.cancelled_caught and not started:
             await answer(scope, _too_late(complete=complete))(scope, receive, send)

@@ -5,13 +5,14 @@ Client file names are used for display only, never as paths.
 
 import base64
 import binascii
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -22,6 +23,7 @@ from imgsearch.errors import LimitExceeded
 from imgsearch.images import header
 from imgsearch.service.limits import Limits
 from imgsearch.service.problems import HttpProblem
+from imgsearch.wire import values
 
 # RFC 7578 defines no charset for a form; clients that declare one send UTF-8. Python's other codecs
 # raise errors of their own, and some decompress the text.
@@ -37,6 +39,12 @@ class Upload:
 
     files: tuple[UploadFile, ...]
     fields: dict[str, str]
+
+
+class _Tags(BaseModel):
+    """The labels of an upload, a list in JSON."""
+
+    tags: list[values.Text] = Field(min_length=1, max_length=values.MAX_TAGS)
 
 
 class _Parser(MultiPartParser):
@@ -61,8 +69,12 @@ class _Parser(MultiPartParser):
 
 
 @asynccontextmanager
-async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterator[Upload]:
+async def upload(
+    request: Request, limits: Limits, *, files: int, file_bytes: int | None = None
+) -> AsyncIterator[Upload]:
     """Provide the files and fields of a multipart body: at most `files` parts named ``file``.
+
+    A file has at most `file_bytes`, by default the limit of an image.
 
     The files are deleted at the end of the block.
 
@@ -70,7 +82,7 @@ async def upload(request: Request, limits: Limits, *, files: int) -> AsyncIterat
         HttpProblem: the body is not multipart, is malformed, has no file, or repeats a field.
         LimitExceeded: a file is too large, or there are too many files.
     """
-    parser = _parser(request, limits, files=files)
+    parser = _parser(request, file_bytes or limits.file_bytes, files=files)
     try:
         form = await _form(parser, files)
         parts = [(name, part) for name, part in form.multi_items() if isinstance(part, UploadFile)]
@@ -107,6 +119,28 @@ def validated(values: dict[str, Any], model: type[BaseModel]) -> Any:
         ) from error
 
 
+def json_field(text: str) -> Any:
+    """Parse a form field that contains JSON.
+
+    Raises:
+        HttpProblem: the text is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise HttpProblem(422, "invalid_request", "The field is not JSON.") from error
+
+
+def tags_of(text: str) -> list[str]:
+    """Parse the form field of tags, a list in JSON.
+
+    Raises:
+        HttpProblem, RequestValidationError: it is not a list of labels.
+    """
+    tags: list[str] = validated({"tags": json_field(text)}, _Tags).tags
+    return tags
+
+
 def display_name(name: str | None) -> str:
     """Return the last component of a client's file path, with printable characters only."""
     last = (name or "").replace("\\", "/").rpartition("/")[2]
@@ -140,14 +174,14 @@ def decoded(text: str, limits: Limits) -> bytes:
         raise HttpProblem(422, "image_not_base64", "The image is not base64.") from error
 
 
-def _parser(request: Request, limits: Limits, *, files: int) -> _Parser:
+def _parser(request: Request, file_bytes: int, *, files: int) -> _Parser:
     kind, options = parse_options_header(request.headers.get("Content-Type", ""))
     if kind != b"multipart/form-data":
         raise HttpProblem(415, "media_type_unsupported", "The body must be multipart/form-data.")
     if options.get(b"charset", b"").decode("latin-1").lower() not in _CHARSETS:
         raise HttpProblem(415, "media_type_unsupported", "The charset of a form must be UTF-8.")
     parser = _Parser(request.headers, request.stream(), max_files=files, max_fields=_FIELDS)
-    parser.most, parser._sizes = limits.file_bytes, {}
+    parser.most, parser._sizes = file_bytes, {}
     return parser
 
 

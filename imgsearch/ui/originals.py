@@ -17,6 +17,7 @@ from imgsearch.errors import (
     SourceError,
 )
 from imgsearch.ui.messages import describe
+from imgsearch.wire.ranges import RangeUnsatisfiable, byte_range
 
 PATH: Final = re.compile(r"/original/([A-Za-z0-9._-]{1,64})")
 """The path of an original, by the image's id; with ``?download`` the file is not shown."""
@@ -28,21 +29,34 @@ _MISSING: Final = (ImageNotFound, ObjectNotFound, SourceError)
 async def send_original(archive: Archive, request: Request, id_: str) -> Response:
     """Return the response with an image's file as it was added, under its own name."""
     return await run_in_threadpool(
-        _response, archive, id_, download="download" in request.url.query
+        _response,
+        archive,
+        id_,
+        header=request.headers.get("range", ""),
+        download="download" in request.url.query,
     )
 
 
-def _response(archive: Archive, id_: str, *, download: bool) -> Response:
+def _response(archive: Archive, id_: str, *, header: str, download: bool) -> Response:
     try:
         original = archive.original(id_)
-        parts = iter(original.parts or ())
+        part = byte_range(header, original.size) if original.opener and original.size else None
+        whole = original.parts or ()
+        parts = iter(whole if part is None else original.part(part.start, part.stop))
         start = next(parts, b"")  # so that a failure becomes a response
+    except RangeUnsatisfiable:
+        return Response(status_code=416, headers=_HEADERS)
     except ImgSearchError as error:
         denied = isinstance(error, AccessDenied)
         status = 403 if denied else 404 if isinstance(error, _MISSING) else 503
         return PlainTextResponse(describe(error), status, _HEADERS)
     headers = {**_HEADERS, **original.headers(download=download)}
-    return StreamingResponse(chain([start], parts), 200, headers, media_type=original.content_type)
+    if original.opener is not None:
+        headers["Accept-Ranges"] = "bytes"
+    status = 200 if part is None else 206
+    headers |= {} if part is None else part.headers
+    body = chain([start], parts)
+    return StreamingResponse(body, status, headers, media_type=original.content_type)
 
 
 def link(id_: str, *, download: bool = False) -> str:

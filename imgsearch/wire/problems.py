@@ -147,6 +147,7 @@ _OTHERS: Final[Mapping[str, type[errors.ImgSearchError]]] = {
     "origin_refused": errors.AccessDenied,
     "rate_exceeded": errors.LimitExceeded,
     "request_timeout": errors.BackendUnavailable,
+    "range_unsatisfiable": errors.ConfigError,
     "route_not_found": errors.ConfigError,
     "stopping": errors.BackendUnavailable,
     "ocr_not_allowed": errors.AccessDenied,

@@ -343,6 +343,10 @@ _Pattern = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 
 OCR: Final = "read the text in new images into the field text, if the service allows it"
 TAGS: Final = "labels; those that fit a new image are its field tags, if the service allows it"
+FRAMES: Final = (
+    'frames of videos: one in so many seconds, by default 1; "scenes", both as in "5,scenes", '
+    'or "none"'
+)
 TAG_TOP: Final = "the most tags of an image; without it the measured threshold decides"
 
 
@@ -368,6 +372,11 @@ class JobRequest(RequestBody):
         max_length=100,
         description="files and folders to pass over, as in .gitignore",
         examples=[["*.tmp", "raw/"]],
+    )
+    frames: Annotated[str, StringConstraints(min_length=1, max_length=50)] | None = Field(
+        None,  # "1"; it is not sent, because older services refuse it
+        description=FRAMES,
+        examples=["5,scenes"],
     )
     sync: StrictBool = Field(
         default=False, description="also delete images whose files no longer exist"

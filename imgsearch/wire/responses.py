@@ -89,6 +89,7 @@ class Image(ResponseBody):
     updated: datetime
     original: str = Field("", examples=[f"/v1/images/{CAT}/original?v=8c5e0b64a1f2"])
     thumbnail: str = Field("", examples=[f"/v1/images/{CAT}/thumbnail?v=8c5e0b64a1f2"])
+    video_id: str = Field("", description="of a frame; its original is the video")
 
     @property
     def path(self) -> str:
@@ -133,6 +134,32 @@ class Images(ResponseBody):
     next: str | None
 
 
+class VideoInfo(ResponseBody):
+    """A video: the number of its frames, each of which is an image, and its file.
+
+    `name` is the value of the field ``video`` of its frames. `size` is in bytes. `original` and
+    `thumbnail` are URL paths.
+    """
+
+    id: str = Field(examples=[CAT])
+    collection: str = Field(examples=["images"])
+    name: str = Field(examples=["2024/walk.mp4"])
+    frames: int
+    size: int = Field(description="bytes")
+    format: str = Field(examples=["MP4"])
+    label: str = ""
+    source: str = Field("", examples=["upload"])
+    original: str = ""
+    thumbnail: str = ""
+
+
+class Videos(ResponseBody):
+    """A page of videos; `next` is the id to continue after, null on the last page."""
+
+    videos: list[VideoInfo]
+    next: str | None
+
+
 class Deleted(ResponseBody):
     """The number of deleted images."""
 
@@ -156,6 +183,7 @@ class FoundImage(ResponseBody):
         None, description="the nearest region: left, top, right, bottom in pixels of the image"
     )
     object: str = Field("", description="the region's object", examples=["dog"])
+    video_id: str = Field("", description="of a frame; its original is the video")
 
     def hit(self) -> types.Hit:
         """Return the hit. Its fields hold also path (the name), label, content and references."""
@@ -163,6 +191,8 @@ class FoundImage(ResponseBody):
         own["path"] = self.name  # as in filters and libraries
         if self.box is not None:
             own |= {"box": ",".join(map(str, self.box)), "object": self.object}
+        if self.video_id:
+            own["video_id"] = self.video_id
         return types.Hit(self.id, self.score, self.distance, {**self.fields, **own})
 
 
@@ -287,7 +317,8 @@ class JobState(ResponseBody):
 
     `error` is the problem code of a failed job. `skipped` counts known images, and `updated` known
     images that got another label. Of the `inserted` images, `changed` replaced an image of the same
-    file, and `renamed` are at a new place. `deleted` images were removed by a sync.
+    file, and `renamed` are at a new place. `deleted` images were removed by a sync. Frames are
+    images, and `videos` counts the videos that were read.
     """
 
     id: str
@@ -306,6 +337,7 @@ class JobState(ResponseBody):
     changed: int = 0
     renamed: int = 0
     deleted: int = 0
+    videos: int = 0
     migration: MigrationOutcome | None = Field(None, description="of a job that changes the model")
     error: str = Field(description="code of the error that ended the job")
     created: datetime

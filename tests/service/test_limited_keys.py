@@ -145,6 +145,11 @@ def named(collection):
             {"json": {"folder": "FOLDER", "collection": collection, "sync": True}},
             {"json": {"folder": "FOLDER"}},
         ],
+        ("POST", "/v1/videos"): [
+            {"files": [("file", ("a.mp4", b"x"))], "data": {"collection": collection}},
+            {"files": [("file", ("a.mp4", b"x"))]},
+        ],
+        ("GET", "/v1/videos"): [{"params": {"collection": collection}}, {}],
         ("GET", "/v1/models"): [{}],
     }
 
@@ -158,6 +163,7 @@ def by_id(image, job):
         ("GET", "/v1/images/{id}/original"): [{}],
         ("GET", "/v1/images/{id}/thumbnail"): [{}],
         ("POST", "/v1/images/delete"): [{"json": {"ids": [image]}}],
+        ("DELETE", "/v1/videos/{id}"): [{}],
         ("POST", "/v1/images/vectors"): [{"json": {"ids": [image, "m0"]}}],
         ("POST", "/v1/search"): [
             {"json": {"id": image}},
