@@ -23,7 +23,7 @@ from imgsearch.archive.outcomes import (
 from imgsearch.archive.sync import ArchiveSync, SyncOptions
 from imgsearch.archive.upload import Incoming
 from imgsearch.backends import StoreOptions
-from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, State, Video
+from imgsearch.catalog import Catalog, Entry, Job, KeyRow, Order, Page, State, Video
 from imgsearch.errors import ConfigError
 from imgsearch.images import MAX_PIXELS
 from imgsearch.images.sampling import MAX_SECONDS
@@ -53,6 +53,7 @@ __all__ = [
     "MigrationRequest",
     "Order",
     "Original",
+    "Page",
     "Repaired",
     "SortOrder",
     "State",

@@ -9,7 +9,7 @@ from imgsearch.errors import ImgSearchError
 from imgsearch.filters import to_filter
 from imgsearch.text import counted
 from imgsearch.ui.detail import PRIVATE, Detail
-from imgsearch.ui.gallery import Tile, gallery, notice
+from imgsearch.ui.gallery import gallery, notice, tile_of
 from imgsearch.ui.messages import describe
 from imgsearch.ui.theme import script
 from imgsearch.ui.visitor import Require
@@ -146,7 +146,7 @@ class BrowseTab:
             off = gr.update(interactive=False)
             outcome = notice(describe(error), kind="error")
             return outcome, "", [None], None, off, off, *Detail.nothing()
-        tiles = [Tile(entry.id, entry.name, _note(entry)) for entry in page.entries]
+        tiles = [tile_of(entry) for entry in page.entries]
         start = (len(cursors) - 1) * _PAGE
         position = f"{start + 1} to {start + len(tiles)} of {counted(page.total, 'image')}"
         return (
@@ -185,7 +185,3 @@ class BrowseTab:
                 gr.update(visible=True),
             )
         return *self._page(values, values[self._cursors], request), *done
-
-
-def _note(entry: Any) -> str:
-    return entry.label if entry.state == "ready" else f"{entry.label} {entry.state}".strip()

@@ -1,49 +1,99 @@
-"""Chooses a value of a field, with its number of images, and adds it to the filter."""
+"""The list of fields: a field opens to its values with their numbers of images."""
 
-from typing import Any
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import gradio as gr
 
+from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
 from imgsearch.types import Value
 from imgsearch.ui.detail import PRIVATE
+from imgsearch.ui.gallery import text
+from imgsearch.ui.theme import script
 from imgsearch.ui.visitor import Require
 
+# of which each image has its own, or which are not for readers
+_UNLISTED: Final = {"path", "box", "image", "video", "seconds", "text"}
 
-class FacetChooser:
-    """Two lists, of fields and of the values of one, created in the current Gradio layout.
 
-    `collection` and `where` are the fields of the collection's name and of the filter.
+class FacetList:
+    """The list, created in the current Gradio layout.
+
+    `collection` and `where` are the fields of the collection's name and of the filter. A chosen
+    value is added to the filter; then `chosen` follows.
     """
 
     def __init__(self, collection: Any, where: Any, require: Require) -> None:
         self._require = require
-        with gr.Row():
-            self.field = gr.Dropdown([], label="Field", elem_id="facet-field")
-            self.value = gr.Dropdown([], label="Value", elem_id="facet-value")
+        self.fields = gr.HTML(js_on_load=script("facets"), elem_classes="facets")
         quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
-        self.field.focus(self._fields, collection, self.field, **quick)
-        self.field.input(self._values, [collection, self.field, where], self.value, **quick)
-        self.value.input(condition, [self.field, self.value, where], where, **quick)
+        self.fields.select(self._open, [collection, where], self.fields, **quick)
+        self.chosen = self.fields.click(
+            self._choose, [collection, where], [where, self.fields], **quick
+        )
 
-    def _fields(self, collection: str, request: gr.Request) -> Any:
-        """Return an update that offers the fields of the collection."""
+    def closed(self, collection: str, request: gr.Request) -> str:
+        """Return the list of fields of a collection as HTML."""
+        try:
+            return _list(_names(self._require(request, "read").archive, collection))
+        except ImgSearchError:
+            return ""
+
+    def _open(self, collection: str, where: str, event: gr.EventData, request: gr.Request) -> str:
+        """Return the list with the values of one field, under the present filter."""
         try:
             archive = self._require(request, "read").archive
-            names = [name for name in archive.field_types(collection) if name != "path"]
+            return _opened(archive, collection, str(event._data.get("field", "")), where or "")
         except ImgSearchError:
-            names = []
-        return gr.update(choices=names)
+            return ""
 
-    def _values(self, collection: str, field: str, where: str, request: gr.Request) -> Any:
-        """Return an update that offers the field's values under the present filter."""
+    def _choose(
+        self, collection: str, where: str, event: gr.EventData, request: gr.Request
+    ) -> tuple[str, str]:
+        """Return the filter that also requires the chosen value, and the new list."""
+        field, value = str(event._data.get("field", "")), event._data.get("value")
         try:
             archive = self._require(request, "read").archive
-            counts = archive.facets(collection, field, where=(where or "").strip() or None)
+            names = _names(archive, collection)
+            if field not in names or not isinstance(value, bool | int | float | str):
+                return where, _list(names)
+            where = condition(field, value, where or "")
+            return where, _opened(archive, collection, field, where)
         except ImgSearchError:
-            counts = {}
-        choices = [(f"{value} ({number:,})", value) for value, number in counts.items()]
-        return gr.update(choices=choices, value=None)
+            return where, ""
+
+
+def _names(archive: Archive, collection: str) -> list[str]:
+    return [name for name in archive.field_types(collection) if name not in _UNLISTED]
+
+
+def _opened(archive: Archive, collection: str, field: str, where: str) -> str:
+    try:
+        counts = archive.facets(collection, field, where=where.strip() or None)
+    except ImgSearchError:  # e.g. the visitor wrote a filter that is not one
+        counts = {}
+    return _list(_names(archive, collection), {field: counts})
+
+
+def _list(fields: Iterable[str], opened: Mapping[str, Mapping[Value, int]] | None = None) -> str:
+    """Return fields as HTML; those in `opened` show their values."""
+    opened = opened or {}
+    return "".join(
+        f'<details data-field="{text(field)}"{" open data-filled" * (field in opened)}>'
+        f"<summary>{text(field)}</summary>{_values(opened.get(field, {}))}</details>"
+        for field in fields
+    )
+
+
+def _values(counts: Mapping[Value, int]) -> str:
+    items = "".join(
+        f'<li><button type="button" data-value="{text(json.dumps(value))}">'
+        f"<span>{text(value)}</span> <small>{number:,}</small></button></li>"
+        for value, number in counts.items()
+    )
+    return f"<ul>{items}</ul>" if items else "<p>no values</p>"
 
 
 def condition(field: str, value: Value, where: str) -> str:

@@ -43,13 +43,19 @@ class Tile:
     region: Region | None = None
 
 
+def tile_of(entry: Entry) -> Tile:
+    """Return the tile of an image that no search found."""
+    note = entry.label if entry.state == "ready" else f"{entry.label} {entry.state}".strip()
+    return Tile(entry.id, entry.name, note)
+
+
 def text(words: object) -> str:
     """Escape text for HTML, in quoted attributes and between tags."""
     return html.escape(printable(str(words))).translate(_TEMPLATE)
 
 
 def notice(words: str, *, kind: str = "note") -> str:
-    """Return a message as HTML; `kind` is "note", "warning" or "error"."""
+    """Return a message as HTML; `kind` is "note", "newest", "warning" or "error"."""
     role = "alert" if kind == "error" else "status"  # screen readers read both roles aloud
     return f'<p class="says {kind}" role="{role}">{text(words)}</p>' if words else ""
 

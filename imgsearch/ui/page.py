@@ -14,6 +14,7 @@ from imgsearch.ui.gallery import notice, text
 from imgsearch.ui.log_tab import LogTab
 from imgsearch.ui.messages import describe
 from imgsearch.ui.migration_line import migration_line
+from imgsearch.ui.rail import collection_list
 from imgsearch.ui.search_tab import SearchTab
 from imgsearch.ui.sign_in import key_of
 from imgsearch.ui.visitor import Check, Visitor
@@ -55,6 +56,8 @@ class Page:
                     [collection],
                     value=collection,
                     label="Collection",
+                    show_label=False,
+                    container=False,
                     min_width=140,
                     scale=0,
                     elem_id="collection",
@@ -67,7 +70,11 @@ class Page:
             with gr.Tabs(selected="search") as self.tabs:
                 with gr.Tab("Search", id="search"):
                     self.search_tab = SearchTab(
-                        archive.max_pixels, self.collection, self._require, fetch=fetch
+                        archive.max_pixels,
+                        self.collection,
+                        self._require,
+                        fetch=fetch,
+                        can_write=can_write,
                     )
                 self.add_tab: AddTab | None = None
                 if can_write:
@@ -83,33 +90,44 @@ class Page:
 
     def _wire(self, browse: Any) -> None:
         quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
+        search, rail = self.search_tab, self.search_tab.rail
         header = [self.collection, self.facts, self.migration, self.timer]
-        header += [self.search_tab.label, self.browse_tab.label]
+        header += [rail.collections, rail.label, self.browse_tab.label]
         update: dict[str, Any] = {"inputs": self.collection, "outputs": header, **quick}
-        # not after additions, nor by the timer: a visitor may be writing in that field
-        into = [] if self.add_tab is None else [self.add_tab.into]
-        choose: dict[str, Any] = {**update, "outputs": [*header, *into], "fn": self._choose}
+        # not after additions, nor by the timer: a visitor may be writing, or have opened a field
+        own = [rail.facets.fields] + ([] if self.add_tab is None else [self.add_tab.into])
+        choose: dict[str, Any] = {**update, "outputs": [*header, *own], "fn": self._choose}
         first_page: dict[str, Any] = {"fn": self.browse_tab.first, **self.browse_tab.turning}
         # the address comes first, before a visitor can write in its fields
-        self.blocks.load(
-            self._from_address,
-            self.collection,
-            [self.collection, *self.search_tab.addressed],
-            **quick,
-        ).then(**choose).then(**self.search_tab.again)
+        self.blocks.load(self._from_address, self.collection, search.address.fields, **quick).then(
+            **choose
+        ).then(**search.again).then(**search.address.writing)
+        search.address.visited.then(**choose).then(**search.again)
         self.timer.tick(self._header, **update)
-        self.collection.input(**choose).then(**first_page)
+        chosen = search.address.fields[2], search.address.fields[4]
+        for event in (
+            self.collection.input(lambda: ("", ""), None, chosen, **quick),
+            rail.collections.select(
+                _pressed,
+                None,
+                [self.collection, *chosen],
+                **quick,
+            ),
+        ):
+            event.then(**choose).then(**search.again).then(**search.address.writing)
+            event.then(**first_page)
         browse.select(**first_page)
         for event in self.add_tab.events if self.add_tab is not None else ():
-            event.then(self._header, **update)
+            event.then(self._header, **update).then(**search.again)
         if self.add_tab is not None:
-            self.browse_tab.deleted.then(self._header, **update)
+            self.browse_tab.deleted.then(self._header, **update).then(**search.again)
+            search.to_add.click(lambda: gr.update(selected="add"), None, self.tabs, **quick)
         self.browse_tab.detail.more.click(
             lambda id_: (id_, gr.update(selected="search")),
             self.browse_tab.detail.current,
-            [self.search_tab.detail.current, self.tabs],
+            [search.detail.current, self.tabs],
             **quick,
-        ).then(**self.search_tab.like)
+        ).then(**search.like).then(**search.address.writing)
         self.browse_tab.detail.part.click(
             lambda: gr.update(selected="search"), None, self.tabs, **quick
         )
@@ -131,13 +149,15 @@ class Page:
             known = name in {state.name for state in archive.collections()}
         except ImgSearchError:  # the header shows it
             known = False
-        return [name if known else chosen, *self.search_tab.from_address(request)]
+        return self.search_tab.address.read(request, name if known else chosen)
 
     def _choose(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
         """Return the header of the chosen collection, to which images are added, too."""
         header = self._header(chosen, request)
-        into = [header[0]["value"]] if self.add_tab is not None else []
-        return *header, *into
+        header = self._header(chosen, request)
+        name = header[0]["value"]
+        into = [name] if self.add_tab is not None else []
+        return *header, self.search_tab.rail.facets.closed(name, request), *into
 
     def _header(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
         others = [self._first]
@@ -158,14 +178,20 @@ class Page:
             line, running = migration_line(visitor.archive, visitor.jobs, chosen)
         labels = [label for label in labels if label]
         choices = sorted({*states, *others, chosen})
-        fields = [self.search_tab.labels(labels), self.browse_tab.labels(labels)]
+        fields = [self.search_tab.rail.labels(labels), self.browse_tab.labels(labels)]
         migration = notice(line), gr.update(active=running)
-        return gr.update(choices=choices, value=chosen), facts, *migration, *fields
+        listed = collection_list(states.values(), chosen)
+        return gr.update(choices=choices, value=chosen), facts, *migration, listed, *fields
+
+
+def _pressed(event: gr.EventData) -> tuple[str, str, str]:
+    """Return the name of a collection in the list, and what empties the search in it."""
+    return str(event._data.get("name", "")), "", ""
 
 
 def _facts(state: Any) -> str:
     if state is None:
-        return notice("This collection is empty. Add some images first.")
+        return notice("This collection is empty.")
     facts = {
         "images": f"{state.images:,}",
         "vectors": f"{state.vectors:,}",

@@ -7,7 +7,7 @@ from itertools import islice
 from operator import and_
 from typing import Final, Literal
 
-from imgsearch.archive import Archive, Fetch, Found
+from imgsearch.archive import Archive, Fetch, Found, Page
 from imgsearch.errors import ConfigError
 from imgsearch.filters import Field, Filter, to_filter
 from imgsearch.images import sources
@@ -33,6 +33,11 @@ class SearchRequest:
     where: str = ""
     mode: Mode = "vector"
     hide_duplicates: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is an image or a text to search with."""
+        return bool(self.picture or self.words.strip() or self.like is not None)
 
     @property
     def narrowed(self) -> bool:
@@ -95,6 +100,23 @@ def find(archive: Archive, search: SearchRequest, *, fetch: Fetch | None = None)
     hits = _all_hits(archive, search, query)
     named = (hit for hit in hits if wanted in hit.entry.name.casefold())
     return list(islice(named, search.k))
+
+
+def newest(archive: Archive, search: SearchRequest) -> Page:
+    """Return the newest `search.k` images that match the filters.
+
+    Raises:
+        FieldInvalid: a filter is invalid.
+        CatalogError: the catalog failed.
+    """
+    return archive.entries(
+        search.collection,
+        limit=search.k,
+        descending=True,
+        label=search.label,
+        text=search.name or None,
+        where=to_filter(search.where) if search.where else None,
+    )
 
 
 def _fetched(url: str, fetch: Fetch | None) -> bytes:

@@ -104,6 +104,15 @@ class Page:
         field.clear()
         field.send_keys(words + (Keys.ENTER if enter else ""))
 
+    def search(self, words):
+        """Search with words, and with the image in the bar."""
+        self.write("#words textarea", words, enter=True)
+        self.until(self.hits)
+
+    def hits(self):
+        """Return the texts of the tiles if they are hits of a search."""
+        return self.names() if "nearest to" in self.message() else []
+
     def upload(self, selector, *files):
         field = self.driver.find_element(By.CSS_SELECTOR, f"{selector} input[type=file]")
         field.send_keys("\n".join(map(str, files)))

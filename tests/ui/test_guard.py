@@ -53,9 +53,10 @@ def test_call_cannot_name_a_file_that_was_not_uploaded(served, place):
         if event["targets"][0][1] == "click"
         and len(event["inputs"]) == 1
         and next(c for c in config["components"] if c["id"] == event["inputs"][0])["type"]
-        == "image"
+        == "multimodaltextbox"
     )
-    call = {"data": [picture], "fn_index": cut, "session_hash": "fremd", "event_data": None}
+    bar = {"text": "", "files": [picture]}
+    call = {"data": [bar], "fn_index": cut, "session_hash": "fremd", "event_data": None}
     joined = httpx.post(f"{served.url}gradio_api/queue/join", json=call)
     if "://" in place:
         assert joined.status_code == 422

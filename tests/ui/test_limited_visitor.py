@@ -83,6 +83,9 @@ def test_header_offers_own_collections_alone(world):
 
 
 def test_search_of_another_collection_is_refused(world):
+    from imgsearch.ui.query import SearchRequest
+    from imgsearch.ui.search_bar import BarContent
+
     tab = world.page.search_tab
 
     def search(**changes):
@@ -91,21 +94,24 @@ def test_search_of_another_collection_is_refused(world):
             "words_weight": 1, "like": None, "k": 5, "min_score": None, "label": None, "name": "",
             "where": "", "mode": "vector", "hide_duplicates": False,
         }  # fmt: skip
-        from imgsearch.ui.query import SearchRequest
-
-        return tab._answer(SearchRequest(**form | changes), world.limited)[:2]
+        outcome, _, tiles, *_ = tab._answer(SearchRequest(**form | changes), world.limited)
+        return outcome, tiles
 
     assert "m.jpg" in search()[1]
     assert "limited to the collections mine, new" in search(collection="of_others")[0]
     assert "does not exist any more" in search(like="f")[0]
-    for outcome, tiles in (search(collection="of_others"), search(like="f"), search(name=SECRET)):
+    assert "m.jpg" in search(words="")[1]  # the newest
+    for outcome, tiles in (
+        search(collection="of_others"), search(like="f"), search(name=SECRET),
+        search(collection="of_others", words=""),
+    ):  # fmt: skip
         assert SECRET not in tiles
         assert SECRET not in outcome
     event = SimpleNamespace(_data={"id": "f", "edges": [0, 0, 1, 1]})
     assert "does not exist any more" in tab._select({}, event, world.limited)[2]
     assert "does not exist any more" in tab._cut_hit("f", world.limited)[1]
     with pytest.raises(Exception, match="does not exist any more"):
-        tab._cropped("f", None, event, world.limited)
+        tab._cropped("f", BarContent(), event, world.limited)
     assert "m.jpg" in tab._select({}, SimpleNamespace(_data={"id": "m"}), world.limited)[2]
 
 
@@ -127,15 +133,12 @@ def test_browsing_and_deleting_another_collection_is_refused(world):
 
 
 def test_fields_and_values_of_another_collection_are_not_offered(world):
-    import gradio as gr
-
-    from imgsearch.ui.facets import FacetChooser
-
-    with gr.Blocks():
-        chooser = FacetChooser(gr.Textbox(), gr.Textbox(), world.page._require)
-    assert chooser._fields("of_others", world.limited)["choices"] == []
-    assert chooser._values("of_others", "label", "", world.limited)["choices"] == []
-    assert chooser._values("of_others", "label", "", world.whole)["choices"] != []
+    facets = world.page.search_tab.rail.facets
+    event = SimpleNamespace(_data={"field": "label", "value": SECRET})
+    assert facets.closed("of_others", world.limited) == ""
+    assert facets._open("of_others", "", event, world.limited) == ""
+    assert facets._choose("of_others", "", event, world.limited) == ("", "")
+    assert SECRET in facets._open("of_others", "", event, world.whole)
 
 
 def test_images_and_folders_are_not_added_to_another_collection(world):

@@ -8,8 +8,7 @@ TABS = ("Search", "Add images", "Log", "Browse")
 def test_no_request_leaves_the_machine(page, served):
     page.requests()
     page.open()
-    page.write("#words input", "forest", enter=True)
-    page.until(page.names)
+    page.search("forest")
     requested = page.requests()
     assert served.url in requested
     foreign = [url for url in requested if not url.startswith((served.url, "data:", "blob:"))]
@@ -23,8 +22,7 @@ def test_no_request_leaves_the_machine(page, served):
 
 def test_phone_shows_one_column_without_overflow(browser, served):
     page = Page(browser, served.url).open(width=360, height=740)
-    page.write("#words input", "mushroom", enter=True)
-    page.until(page.names)
+    page.search("mushroom")
     page.all(".tiles button")[0].click()
     page.until(lambda: page.all(".facts img"))
     for name in TABS:
@@ -48,7 +46,7 @@ def test_every_field_has_a_name_and_a_visible_focus(page):
         ]
         assert nameless == []
     page.tab("Search")
-    page.one("#words input").send_keys("\t")
+    page.one("#words textarea").send_keys("\t")
     style = "const s = getComputedStyle(document.activeElement); return [s.outlineStyle, "
     assert page.script(style + "parseFloat(s.outlineWidth)]") == ["solid", 3]
 
