@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from typing_extensions import override
 
+from imgsearch.backends.bulk import BulkImporter
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import CollectionView, FieldNames
 from imgsearch.backends.schema import FLOAT_METRICS, Metric, Schema
@@ -29,13 +30,15 @@ class Capabilities:
 
     `indexes` are the index kinds that the store builds. An exact-search store accepts all kinds and
     builds none. `metrics` are the metrics by which it compares. A `persistent` store keeps vectors
-    after the process ends. A `shared` store can be used by several processes at the same time.
+    after the process ends. A `shared` store can be used by several processes at the same time. A
+    store that `imports` reads whole files by itself; see `VectorBackend.importer`.
     """
 
     indexes: frozenset[str]
     persistent: bool
     shared: bool
     metrics: frozenset[Metric] = FLOAT_METRICS
+    imports: bool = False
 
 
 class VectorBackend(Closeable):
@@ -186,6 +189,10 @@ class VectorBackend(Closeable):
             CollectionNotFound: the alias does not exist.
         """
         raise CollectionNotFound(f"no alias {alias!r} in {self.url}, which supports none")
+
+    def importer(self, collection: Collection) -> BulkImporter | None:  # noqa: ARG002 - for servers
+        """Return what imports files into a collection. None if the store imports no files."""
+        return None
 
     @abstractmethod
     def _close(self) -> None:

@@ -27,6 +27,23 @@ from imgsearch.text import counted
     show_default=True,
     help="Number of threads that write.",
 )
+@click.option(
+    "--bulk",
+    is_flag=True,
+    help="Let a Milvus server import the files of a job, into a new collection.",
+)
+@click.option(
+    "--bucket",
+    metavar="PLACE",
+    help="Folder or s3://BUCKET/PREFIX from which the server reads; by default the job's own.",
+)
+@click.option(
+    "--min-recall",
+    type=click.FloatRange(0, 1),
+    default=0.9,
+    show_default=True,
+    help="Least ANN recall of a bulk copy, at 10 hits.",
+)
 @options.index
 @options.as_json
 def copy(
@@ -44,7 +61,8 @@ def copy(
     vectors and fields, which is written anew; it is searched like a store, but never added to.
 
     With --alias the copy is a new collection, and the one that readers used before is kept:
-    `imgsearch migrate --drop-old` deletes it.
+    `imgsearch migrate --drop-old` deletes it. FROM may be the folder of a job (`imgsearch embed`),
+    whose files a Milvus server imports with --bulk; docs/bulk.md has the details.
     """
     from imgsearch.library import stores
     from imgsearch.library.copy import copy as copy_collection
@@ -68,6 +86,7 @@ def copy(
             destination,
             collection,
             **choices,
+            bucket_token=settings.token(bucket) if (bucket := choices["bucket"]) else None,
             on_progress=lambda count, total: bars.update("copying", count, total),
         )
     if as_json:
@@ -77,6 +96,8 @@ def copy(
             f"{done.copied} copied, {done.skipped} skipped, "
             f"{counted(done.compared, 'vector')} compared and equal, in {done.seconds:.1f} s"
         )
+        if done.recall is not None:
+            show.note(f"searches of the copy find {done.recall:.3f} of the exact neighbors (ANN)")
         if done.doubled:
             show.note(
                 f"{counted(done.doubled, 'row')} not copied, because the source has another row "

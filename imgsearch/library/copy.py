@@ -1,7 +1,7 @@
 """Copies a collection into another store. The copy is resumable and verified."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -9,8 +9,6 @@ from itertools import islice
 from os import PathLike
 from time import monotonic
 from typing import Final
-
-import numpy as np
 
 from imgsearch.backends import (
     Collection,
@@ -22,23 +20,30 @@ from imgsearch.backends import (
     notes,
     versions,
 )
+from imgsearch.backends.read_only import ReadOnlyBackend
+from imgsearch.backends.vectors.files import JobFiles
+from imgsearch.backends.vectors.store import Backend as Job
 from imgsearch.errors import (
-    BackendError,
     CollectionNotFound,
     ConfigError,
     EncoderMismatch,
     SchemaMismatch,
 )
+from imgsearch.library.bulk_copy import BulkCopy, BulkOptions
+from imgsearch.library.copy_check import (
+    IdSample,
+    check_count,
+    check_sample,
+    count_doubled,
+    same_fields,
+)
 from imgsearch.library.duplicate_memory import DuplicateMemory
-from imgsearch.text import counted
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Record
 
 BATCH: Final = 500  # records held at once: 4 MB at 2,048 dimensions
 SAMPLED: Final = 100  # vectors compared at the end
 MAX_WRITERS: Final = 64  # threads
-_SEED: Final = 2026  # for sampling these vectors
-_TOLERANCE: Final = 2e-5  # times the norm: stores that send decimals keep at least five digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ class Transfer:
     """The result of a copy: the number of records written, records skipped and vectors compared.
 
     `skipped` counts records that existed before. `doubled` counts rows of the source that repeat an
-    id; they are not copied.
+    id; they are not copied. `recall` is the share of exact neighbors that searches of the copy
+    found after a bulk import: ann_recall@10.
     """
 
     copied: int
@@ -54,6 +60,7 @@ class Transfer:
     compared: int
     seconds: float
     doubled: int = 0
+    recall: float | None = None
 
 
 def copy(
@@ -66,6 +73,10 @@ def copy(
     index: str | None = None,
     metric: Metric | None = None,
     writers: int = 1,
+    bulk: bool = False,
+    bucket: str | PathLike[str] | None = None,
+    bucket_token: str | None = None,
+    min_recall: float = 0.9,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Transfer:
     """Copy `collection` from `source` to `target`, under `name` if given.
@@ -82,6 +93,12 @@ def copy(
     `Library.drop_former`. `writers` is the number of threads that write, 1 to 64; each holds two
     batches of 500 records. The store builds its index at the end if it can.
 
+    With `bulk` a Milvus server imports the files of a job by itself, into a new collection. It
+    reads them where they are, or from `bucket`, a folder or ``s3://…``, where they are put first;
+    `bucket_token` is ``KEY:SECRET`` of S3. The copy is compared with the job by count, by 1,000
+    records, and by 200 searches, of which at least `min_recall` of the exact neighbors must be
+    found. Other stores are filled as without `bulk`. docs/bulk.md has the details.
+
     >>> with imgsearch.connect("memory://a") as a, imgsearch.connect("memory://b") as b:
     ...     images = a.create("images", imgsearch.backends.Schema(2))
     ...     images.upsert([imgsearch.Record("1", [0.6, 0.8])])
@@ -89,8 +106,8 @@ def copy(
     1
 
     Raises:
-        ConfigError: source and target are the same collection, `writers` is out of range, or both
-            `name` and `alias` are given.
+        ConfigError: source and target are the same collection, an option is out of range, both
+            `name` and `alias` are given, or a bulk import is impossible.
         CollectionNotFound: the source has no such collection.
         SchemaMismatch: the target's collection has another schema, or another program created it.
         EncoderMismatch: the target's collection records an encoder, and the source's does not.
@@ -98,65 +115,115 @@ def copy(
     """
     if not 1 <= writers <= MAX_WRITERS:
         raise ConfigError(f"writers must be in 1 to {MAX_WRITERS}, not {writers}")
+    if not 0 <= min_recall <= 1:
+        raise ConfigError(f"min_recall must be in 0 to 1, not {min_recall}")
     if name and alias:
         raise ConfigError("a copy has a name or an alias. Pass one of them.")
-    started = monotonic()
     with ExitStack() as stack:
-        source, target = (
+        origin, into = (
             store if isinstance(store, VectorBackend) else stack.enter_context(connect(store))
             for store in (source, target)
         )
-        if source.url == target.url and (alias or name or collection) == collection:
+        task = _Copy(origin, into, collection, name, alias, on_progress)
+        schema = replace(
+            task.origin.schema,
+            index=Index.parse(index) if index else task.origin.schema.index,
+            metric=metric or task.origin.schema.metric,
+        )
+        if bulk and task.target.capabilities.imports:
+            place = None if bucket is None else JobFiles(str(bucket), token=bucket_token)
+            return task.import_files(schema, BulkOptions(place, min_recall))
+        return task.write_records(schema, writers)
+
+
+class _Copy:
+    """A copy between two open stores, to a name or to a new version of an alias."""
+
+    def __init__(
+        self,
+        source: VectorBackend,
+        target: VectorBackend,
+        collection: str,
+        name: str | None,
+        alias: str | None,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.started = monotonic()
+        self.source, self.target = source, target
+        if isinstance(source, ReadOnlyBackend) and collection not in source.names():
+            (only,) = source.names()  # a file and a job have one collection, whose copy is named
+            name, collection = (None if alias else name or collection), only
+        self.name, self.alias = name or alias or collection, alias
+        if source.url == target.url and self.name == collection:
             raise ConfigError(
                 f"cannot copy collection {collection!r} of {source.url} onto itself. Give another "
                 "name."
             )
-        origin = versions.open_named(source, collection)
-        schema = replace(
-            origin.schema,
-            index=Index.parse(index) if index else origin.schema.index,
-            metric=metric or origin.schema.metric,
-        )
-        tally = _Tally(origin.count(), on_progress)
-        if alias and _is_copy(origin, _current(target, alias, schema)):
+        self.origin = versions.open_named(source, collection)
+        self._on_progress = on_progress
+
+    def write_records(self, schema: Schema, writers: int) -> Transfer:
+        """Write the records that the copy lacks."""
+        tally = _Tally(self.origin.count(), self._on_progress)
+        if self.alias and _is_copy(self.origin, _current(self.target, self.alias, schema)):
             tally.count(0, tally.total)
         else:
-            into = _destination(
-                origin, target, name or alias or collection, schema, fresh=bool(alias)
-            )
-            _fill(origin, into, tally, writers)
-            _verify(origin, into, tally, exact=bool(alias))
-            notes.carry(source, origin, target, into)
-            if schema.encoder is not None:
-                DuplicateMemory(target, into).take(DuplicateMemory(source, origin))
-            if alias:
-                versions.switch(target, alias, settled=True)
-        if alias:
-            versions.publish(target, alias)
+            into = _destination(self.origin, self.target, self.name, schema, fresh=bool(self.alias))
+            _fill(self.origin, into, tally, writers)
+            check_count(into, tally.done, exact=bool(self.alias))
+            check_sample(self.origin, into, tally.sample.ids)
+            self._carry(into)
+            if self.alias:
+                versions.switch(self.target, self.alias, settled=True)
+        if self.alias:
+            versions.publish(self.target, self.alias)
         tally.finish()
-    return Transfer(
-        tally.copied, tally.skipped, len(tally.sample.ids), monotonic() - started, tally.doubled
-    )
+        seconds, compared = monotonic() - self.started, len(tally.sample.ids)
+        return Transfer(tally.copied, tally.skipped, compared, seconds, tally.doubled)
 
+    def import_files(self, schema: Schema, options: BulkOptions) -> Transfer:
+        """Let the target import the files of a job.
 
-class _Sample:
-    """A uniform sample of ids from a stream of unknown length.
+        Raises:
+            ConfigError: the source is no job, or the store cannot import its vectors.
+        """
+        if not isinstance(self.source, Job):
+            raise ConfigError(
+                f"{self.source.url} cannot be imported in bulk: only a job of `imgsearch embed` "
+                "has files that a store imports. Copy without a bulk import."
+            )
+        if schema.is_binary:
+            raise ConfigError("bits cannot be imported in bulk. Copy without a bulk import.")
+        task = BulkCopy(
+            self.origin,
+            self.source.folder,
+            self.target,
+            self.name,
+            schema,
+            versioned=bool(self.alias),
+            options=options,
+            on_progress=self._on_progress or (lambda _done, _total: None),
+        )
+        done = task.run()
+        if done.imported or done.compared:
+            self._carry(done.collection)
+        task.finish()
+        if self.alias:
+            versions.publish(self.target, self.alias)
+        return Transfer(
+            done.imported,
+            done.known,
+            done.compared,
+            monotonic() - self.started,
+            done.doubled,
+            done.recall if done.compared else None,
+        )
 
-    Source: Vitter, Random Sampling with a Reservoir, ACM TOMS 11(1), 1985, algorithm R.
-    """
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self._seen = 0
-        self._rng = np.random.default_rng(_SEED)
-
-    def offer(self, ids: Iterable[str]) -> None:
-        for id_ in ids:
-            self._seen += 1
-            if len(self.ids) < SAMPLED:
-                self.ids.append(id_)
-            elif (position := int(self._rng.integers(self._seen))) < SAMPLED:
-                self.ids[position] = id_
+    def _carry(self, into: Collection) -> None:
+        """Copy notes, and the memory of de-duplication."""
+        notes.carry(self.source, self.origin, self.target, into)
+        if self.origin.schema.encoder is not None:
+            DuplicateMemory(self.target, into).take(DuplicateMemory(self.source, self.origin))
 
 
 class _Tally:
@@ -164,7 +231,7 @@ class _Tally:
 
     def __init__(self, total: int, on_progress: Callable[[int, int], None] | None) -> None:
         self.total, self.copied, self.skipped, self.doubled = total, 0, 0, 0
-        self.sample = _Sample()
+        self.sample = IdSample(SAMPLED)
         self._on_progress = on_progress
 
     @property
@@ -200,7 +267,7 @@ def _is_copy(source: Collection, into: Collection | None) -> bool:
     if into is None or into.count() != source.count():
         return False
     return all(
-        _same(record, known.get(record.id))
+        same_fields(record, known.get(record.id))
         for batch in _batches(source.iterate(vectors=False, batch=BATCH))
         for known in [into.get([record.id for record in batch])]
         for record in batch
@@ -240,7 +307,7 @@ def _fill(source: Collection, into: Collection, tally: _Tally, writers: int) -> 
         for copied, skipped in results:
             tally.count(copied, skipped)
     into.flush()
-    tally.doubled = _count_doubled(source, min(tally.total, source.count()), tally.done)
+    tally.doubled = count_doubled(source, min(tally.total, source.count()), tally.done)
 
 
 def _written(
@@ -250,7 +317,7 @@ def _written(
 
     def write(batch: list[Record]) -> tuple[int, int]:
         known = into.get([record.id for record in batch])
-        new = [record for record in batch if not _same(record, known.get(record.id))]
+        new = [record for record in batch if not same_fields(record, known.get(record.id))]
         into.upsert(new)
         return len(new), len(batch) - len(new)
 
@@ -278,58 +345,3 @@ def _written(
 def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
     while batch := list(islice(records, BATCH)):
         yield batch
-
-
-def _same(record: Record, other: Record | None) -> bool:
-    return other is not None and dict(record.fields) == dict(other.fields)
-
-
-def _count_doubled(source: Collection, rows: int, read: int) -> int:
-    """Return how many rows of the source repeat an id. Returns 0 if all `rows` were read.
-
-    Raises:
-        BackendError: rows are missing that do not repeat an id.
-    """
-    doubled = source.doubled() if read < rows else 0
-    if read + doubled < rows:
-        raise BackendError(
-            f"the copy is incomplete: {read:,} of {rows:,} records of {source.name!r} were read, "
-            f"and {doubled:,} rows repeat an id. Copy again."
-        )
-    return doubled
-
-
-def _verify(source: Collection, into: Collection, tally: _Tally, *, exact: bool) -> None:
-    """Check the number of copied records, and compare the sampled records.
-
-    With `exact` the copy holds no other records.
-
-    Raises:
-        BackendError: records are missing from the copy, or a sampled record differs.
-    """
-    number, ids, held = tally.done, tally.sample.ids, into.count()
-    if held < number:
-        raise BackendError(
-            f"the copy is incomplete: {counted(number, 'record was', 'records were')} copied, but "
-            f"{into.name!r} holds {held:,}. Copy again."
-        )
-    if exact and held > number:
-        raise BackendError(
-            f"{into.name!r} holds {held:,} records instead of {number:,}, so readers do not change "
-            "over. Discard it with `imgsearch migrate --discard`, and copy again."
-        )
-    originals, copies = (side.get(ids, vectors=True) for side in (source, into))
-    for id_ in ids:
-        if id_ not in originals:
-            continue  # deleted from the source meanwhile
-        original, copied = originals[id_], copies.get(id_)
-        if copied is None or original.vector is None or copied.vector is None:
-            raise BackendError(
-                f"the copy is incomplete: {into.name!r} lacks record {id_!r}. Copy again."
-            )
-        gap = float(np.linalg.norm(original.vector - copied.vector))
-        if gap > _TOLERANCE * float(np.linalg.norm(original.vector)) or not _same(original, copied):
-            raise BackendError(
-                f"record {id_!r} differs in {into.name!r}: its vectors are {gap:.2g} apart. "
-                "Check that both collections hold the same images, embedded by the same encoder."
-            )

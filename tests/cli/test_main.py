@@ -26,7 +26,7 @@ COMMANDS = dict(commands())
 VERBS = {
     "Add", "Allow", "Cancel", "Check", "Compare", "Confirm", "Copy", "Count", "Create", "Declare",
     "Do", "Download", "Embed", "Fill", "Find", "Finish", "Fit", "Group", "Index", "Keep", "Leave",
-    "List",
+    "Let", "List",
     "Log", "Make", "Measure", "Open", "Print", "Read", "Remove", "Replace", "Revoke", "Search",
     "Separate", "Serve", "Show", "Start", "Train", "Wait",
     "Write",

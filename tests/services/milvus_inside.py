@@ -32,10 +32,10 @@ SETTINGS = {
     # A flush waits until the last allocation has expired. Milvus warns of lost rows if a restart
     # lowers this; these servers begin with it.
     "dataCoord.segment.assignmentExpiration": "100",
-    # Seconds. A part that does not renew its lease in 30 s is lost for good ("no available
-    # rootcoord"), which happened at a load of 17 on two cores.
-    "common.session.ttl": "600",
 }
+# Seconds: `common.session.ttl`. A part that does not renew its lease in 30 s is lost for good ("no
+# available rootcoord"), which happened at a load of 17 on two cores.
+LEASE = 600
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -109,7 +109,7 @@ def unpacked() -> Path | None:
     return data / "bin"
 
 
-def started(folder: Path) -> Any:
+def started(folder: Path, lease: int = LEASE) -> Any:
     """Start Milvus in `folder` with authentication; return it when it is healthy.
 
     It ends with the returned object.
@@ -117,12 +117,12 @@ def started(folder: Path) -> Any:
     from milvus import MilvusServer, MilvusServerConfig  # type: ignore[import-untyped]
 
     folder.mkdir(parents=True, exist_ok=True)
-    if programs := unpacked():
+    if (programs := unpacked()) and not (folder / "bin").exists():
         (folder / "bin").symlink_to(programs)
     server = MilvusServer(MilvusServerConfig(), wait_for_started=False)
     server.set_base_dir(str(folder))
     server.config.set("authorization_enabled", True)
-    for name, value in SETTINGS.items():
+    for name, value in {**SETTINGS, "common.session.ttl": str(lease)}.items():
         server.config.set(name, value)
         os.environ[name.replace(".", "_").upper()] = value  # noqa: TID251  # Milvus reads it
     server.start()
@@ -130,8 +130,8 @@ def started(folder: Path) -> Any:
     return server
 
 
-async def main(folder: Path, listener: socket.socket) -> None:
-    milvus = await asyncio.to_thread(started, folder)
+async def main(folder: Path, listener: socket.socket, lease: int) -> None:
+    milvus = await asyncio.to_thread(started, folder, lease)
     server = await relay(listener, "127.0.0.1", milvus.listen_port)
     print("ready", flush=True)  # noqa: T201  # the parent waits for it
     async with server:
@@ -141,6 +141,7 @@ async def main(folder: Path, listener: socket.socket) -> None:
 if __name__ == "__main__":
     try:
         raise_loopback()
-        asyncio.run(main(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))))
+        listener = socket.socket(fileno=int(sys.argv[2]))
+        asyncio.run(main(Path(sys.argv[1]), listener, int(sys.argv[3])))
     finally:  # SIGTERM hangs once a collection is loaded (2.3.5); the group has no other members
         os.killpg(0, signal.SIGKILL)

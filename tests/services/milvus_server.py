@@ -39,7 +39,9 @@ def _namespace() -> tuple[str, ...]:
 class MilvusServer:
     """A running server with authentication; `url` is reachable from this machine only.
 
-    It ends on `close` and with this process, even after a kill. Its data is in `folder`.
+    It ends on `close` and with this process, even after a kill. Its data is in `folder`; a server
+    that was closed starts again with its data, and at the same `port` if it is given. It then waits
+    until the lease of the killed one, in seconds, has expired.
 
     Raises:
         RuntimeError: it did not start; the message names its logs.
@@ -47,13 +49,14 @@ class MilvusServer:
 
     token = TOKEN
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, port: int = 0, lease: int = 600) -> None:
         self.folder = folder
-        with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-            self.url = f"milvus://127.0.0.1:{listener.getsockname()[1]}/default"
+        with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
+            self.port = int(listener.getsockname()[1])
+            self.url = f"milvus://127.0.0.1:{self.port}/default"
             self._process = subprocess.Popen(
                 [*_namespace(), sys.executable, "-m", "tests.services.milvus_inside",
-                 str(folder), str(listener.fileno())],
+                 str(folder), str(listener.fileno()), str(lease)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,  # its end stops the server when this process ends
                 stdout=subprocess.PIPE,

@@ -13,12 +13,14 @@ from pymilvus import DataType, MilvusClient, MilvusException
 from typing_extensions import override
 
 from imgsearch.backends.base import Capabilities, VectorBackend, filled, require_schema
+from imgsearch.backends.bulk import BulkImporter
 from imgsearch.backends.checks import MAX_ID, MAX_TEXT
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described
 from imgsearch.backends.milvus import folder as milvus_folder
 from imgsearch.backends.milvus import full_text
+from imgsearch.backends.milvus.bulk import importer
 from imgsearch.backends.milvus.collection import ROWS, MilvusCollection
 from imgsearch.backends.milvus.connection import LONG, Connection
 from imgsearch.backends.milvus.embedded import is_of_disk
@@ -53,13 +55,14 @@ class Backend(VectorBackend):
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
         self.url = url
         self.connection = Connection(url, token=token, timeout=timeout)
-        self._timeout = self.connection.timeout
+        self._timeout, self._token = self.connection.timeout, token
         server = self.connection.path is None
         self.capabilities = Capabilities(
             BUILT,
             persistent=True,
             shared=server,
             metrics=frozenset(METRICS) if server else FLOAT_METRICS,  # lite 3.2.2 has no bits
+            imports=server,
         )
         self.drops = 0  # collections that this object dropped
 
@@ -150,6 +153,15 @@ class Backend(VectorBackend):
             if alias not in self._aliases(client):
                 raise CollectionNotFound(f"no alias {alias!r} in {self.url}")
             client.drop_alias(alias, timeout=self._timeout)
+
+    @override
+    def importer(self, collection: Collection) -> BulkImporter | None:
+        if self.connection.path is not None:
+            return None
+        with self.calling() as client:
+            version = str(client.get_server_version(timeout=self._timeout))
+        words = self.described(collection.name, FieldNames()).layout.has_words
+        return importer(self.connection, collection.name, self._token, version, has_words=words)
 
     @override
     def _close(self) -> None:

@@ -5,6 +5,7 @@ A file appears when it is complete.
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,9 +124,30 @@ class JobFiles:
             with self._errors("write", name):
                 self._system.delete_file(self._path(name))
 
+    @contextmanager
+    def draft(self) -> Iterator[Path]:
+        """Yield the path of a file to be written and `put`, in the folder itself if it is local.
+
+        Raises:
+            BackendError: it cannot be written.
+        """
+        root = self.local("drafts")
+        try:
+            if root is not None:
+                root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=root, prefix="imgsearch-") as folder:
+                yield Path(folder) / "file"
+        except OSError as error:
+            raise BackendError(f"{self.title} cannot be written: {error}") from error
+
     def local(self, name: str) -> Path | None:
         """Return the path of a file on this machine, or None if it is elsewhere."""
         return Path(self._path(name)) if self.is_local else None
+
+    def key(self, name: str) -> str:
+        """Return the path of a file on this machine, or its key in the bucket."""
+        path = self._path(name)
+        return path if self.is_local else path.partition("/")[2]
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

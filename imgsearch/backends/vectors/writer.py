@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from os import PathLike
@@ -80,7 +78,7 @@ class JobWriter(JobFolder):
 
     def plan(self, shard: int, sources: pa.Table) -> None:
         """Write the sources of a shard."""
-        with self._draft() as draft:
+        with self.files.draft() as draft:
             pq.write_table(sources, draft, compression="zstd")
             self.files.put(f"plan/{shard:06}.parquet", draft)
 
@@ -117,29 +115,17 @@ class JobWriter(JobFolder):
                 `Collection.upsert`. The shard is not done.
             BackendError: the folder cannot be written.
         """
-        with self._draft() as draft:
+        with self.files.draft() as draft:
             rows = write_rows(draft, self.schema, records)
             digest = _sha256(draft)
             self.files.put(f"vectors/{shard:06}.parquet", draft)
-        with self._draft() as draft:
+        with self.files.draft() as draft:
             cells = [_plain(row) for row in failed]
             pq.write_table(pa.Table.from_pylist(cells, FAILED), draft, compression="zstd")
             self.files.put(f"failed/{shard:06}.parquet", draft)
         outcome = replace(outcome, rows=rows, failed=len(failed), sha256=digest)
         self.files.write(f"done/{shard:06}.json", outcome.to_json().encode())
         return outcome
-
-    @contextmanager
-    def _draft(self) -> Iterator[Path]:
-        """Yield the path of a file to be written, in the folder of the job if it is local."""
-        root = self.files.local("drafts")
-        try:
-            if root is not None:
-                root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=root, prefix="imgsearch-") as folder:
-                yield Path(folder) / "file"
-        except OSError as error:
-            raise BackendError(f"{self.files.title} cannot be written: {error}") from error
 
 
 def write_rows(file: Path, schema: Schema, records: Iterable[Record]) -> int:
