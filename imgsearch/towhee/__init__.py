@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from imgsearch.towhee.names import operator_folders as operator_folders
     from imgsearch.towhee.operator import BatchOperator as BatchOperator
     from imgsearch.towhee.operator import Operator as Operator
     from imgsearch.towhee.pipeline import Pipeline as Pipeline
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from imgsearch.towhee.pipeline import Runtime as Runtime
     from imgsearch.towhee.registry import add_operators as add_operators
     from imgsearch.towhee.registry import op as op
-    from imgsearch.towhee.registry import operator_folders as operator_folders
     from imgsearch.towhee.registry import operator_names as operator_names
 
 # public name → module
@@ -27,7 +27,7 @@ _HOMES = {
     "Runtime": "pipeline",
     "add_operators": "registry",
     "op": "registry",
-    "operator_folders": "registry",
+    "operator_folders": "names",
     "operator_names": "registry",
 }
 

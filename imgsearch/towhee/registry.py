@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from os import PathLike
 from pathlib import Path
@@ -27,10 +26,9 @@ from imgsearch.towhee.imports import (
     towhee,
 )
 from imgsearch.towhee.kinds import PUBLIC_CALLS, kind_of, suggested
+from imgsearch.towhee.names import folder_names, operator_folders
 from imgsearch.towhee.operator import Operator
 
-_PACKAGE: Final = Path(__file__).resolve().parents[1]
-_ROOTS: Final = (_PACKAGE / "_operators", _PACKAGE.parent / "operators")  # wheel, then checkout
 _LOADING: Final = threading.RLock()
 _added: dict[str, Path] = {}  # operator folders from `add_operators`, by name
 
@@ -128,25 +126,13 @@ def require_pipeline(name: str) -> None:
     )
 
 
-@cache
 def operator_names() -> list[str]:
-    """Return the names of the package's operators; the first call registers them with Towhee."""
-    folders = sorted(path.parent for path in operator_folders().glob("*/__init__.py"))
-    for folder in folders:
-        towhee.register(name=f"imgsearch/{folder.name}")(_stand_in(folder))
-    return [folder.name for folder in folders]
-
-
-def operator_folders() -> Path:
-    """Return the folder that holds the operator folders, in the package or else in the checkout.
+    """Return the names of the package's operators, sorted; `names.register` registers them.
 
     Raises:
-        OperatorNotFound: neither folder exists.
+        OperatorNotFound: the installation lacks its operator folders.
     """
-    for root in _ROOTS:
-        if root.is_dir():
-            return root
-    raise OperatorNotFound("the installation lacks its operator folders. Install imgsearch again.")
+    return list(folder_names())
 
 
 def build_operator(folder: str, args: Sequence[Any], config: Mapping[str, Any]) -> Any:
@@ -156,7 +142,7 @@ def build_operator(folder: str, args: Sequence[Any], config: Mapping[str, Any]) 
     built into its error message, and public code passes passwords as arguments.
     """
     try:
-        return _load(operator_folders() / folder)(*args, **config)
+        return load_operator(operator_folders() / folder)(*args, **config)
     except (ImgSearchError, TypeError):  # TypeError: an unknown argument
         return _UnbuiltOperator(folder, args, config)
 
@@ -173,7 +159,7 @@ class _UnbuiltOperator(Operator):
         with self._building:
             if self._built is None:
                 folder, args, config = self._recipe
-                self._built = _load(operator_folders() / folder)(*args, **config)
+                self._built = load_operator(operator_folders() / folder)(*args, **config)
         return self._built(*columns)
 
     @override
@@ -188,19 +174,24 @@ class _UnbuiltOperator(Operator):
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the operator's class, such as `supported_model_names`."""
-        return getattr(_load(operator_folders() / self._recipe[0]), name)
+        return getattr(load_operator(operator_folders() / self._recipe[0]), name)
 
 
 def _stand_in(folder: Path) -> type:
     """Return a class that loads the operator folder when it is called."""
 
     def new(_: type, *args: Any, **config: Any) -> Any:
-        return _load(folder)(*args, **config)
+        return load_operator(folder)(*args, **config)
 
     return type(folder.name, (), {"__new__": new, "shared_type": SharedType.Shareable})
 
 
-def _load(folder: Path) -> Any:
+def load_operator(folder: Path) -> Any:
+    """Return the class of an operator folder, which is imported at the first call.
+
+    Raises:
+        OperatorNotFound: the folder lacks its ``__init__.py``.
+    """
     name = f"imgsearch._operators.{folder.name}"
     with _LOADING:
         if name not in sys.modules:

@@ -17,6 +17,7 @@ WRITTEN = [
     "towhee.image_decode.cv2", "image_embedding.timm", "image_text_embedding.clip", "np_normalize",
     "towhee.np_normalize", "ann_insert.milvus_client", "ann_search.milvus_client",
     "local.tcvdb_client", "local.search_tcvdb_client",
+    *(f"imgsearch.{folder}" for folder in operator_names()),
 ]  # fmt: skip
 RESOLVE = f"""
 from towhee import ops

@@ -25,7 +25,7 @@ def counts(monkeypatch):
     seen = {"image_embedding": 0, "vector_insert": 0, "query_embedding": 0, "vector_search": 0}
 
     def count(name, number):
-        base = registry._load(registry.operator_folders() / name)
+        base = registry.load_operator(registry.operator_folders() / name)
         replaced = type(base.__name__, (base,), {"__call__": _counting(base, seen, name, number)})
         module = f"imgsearch._operators.{name}"
         monkeypatch.setitem(sys.modules, module, SimpleNamespace(**{name: replaced}))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from imgsearch.errors import ConfigError, OperatorNotFound
-from imgsearch.towhee import Pipeline, operator_folders, operator_names
+from imgsearch.towhee import Pipeline, operator_folders
 from imgsearch.towhee.imports import towhee
 
 
@@ -49,7 +49,6 @@ def test_folder_that_makes_towhee_run_pip_is_rejected(tmp_path, monkeypatch):
 
 
 def test_towhee_alone_finds_our_operators_by_name():
-    operator_names()
     closed = towhee.pipe.input("v").map("v", "u", towhee.ops.imgsearch.normalize()).output("u")
     assert closed(np.array([3.0, 4.0])).get()[0].tolist() == pytest.approx([0.6, 0.8])
 
