@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from imgsearch.encoders import load as load_encoder
     from imgsearch.encoders import models as models
     from imgsearch.encoders.registered import register_encoder as register_encoder
+    from imgsearch.evaluation.dry_run import plan as plan
     from imgsearch.evaluation.evaluator import evaluate as evaluate
     from imgsearch.evaluation.image_comparison import compare_images as compare_images
     from imgsearch.evaluation.model_comparison import compare_models as compare_models
@@ -88,6 +89,7 @@ _HOMES = {
     "models": "encoders",
     "op": "towhee",
     "open": "library.open",
+    "plan": "evaluation.dry_run",
     "query_steps": "pipelines",
     "register_encoder": "encoders.registered",
     "search_fused": "library.fusion",
@@ -126,6 +128,7 @@ __all__ = [
     "models",
     "op",
     "open",
+    "plan",
     "query_steps",
     "register_encoder",
     "search_fused",

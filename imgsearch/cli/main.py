@@ -35,6 +35,7 @@ _COMMANDS = {
     "migrate": "migrate",
     "mcp": "mcp",
     "models": "models",
+    "plan": "plan",
     "reduce": "reduce",
     "remove": "library",
     "repair": "repair",

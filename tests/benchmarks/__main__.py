@@ -11,6 +11,8 @@ from tests.benchmarks import (
     memory,
     overhead,
     pipelines,
+    scale,
+    sizes,
     throughput,
     tuning,
     unchanged,
@@ -27,6 +29,8 @@ def main():
     latency.main()
     memory.main()
     index.main()
+    scale.main()
+    sizes.main()
     tuning.main()
     dedup.main()
     unchanged.main()

@@ -1,8 +1,8 @@
 """Searches of the embedded store, of a Milvus server and of memory as a collection grows.
 
 `python -m tests.benchmarks.sizes [ROWS…]`. The stores grow together, size by size, and are searched
-in turns, so a ratio compares figures of the same minutes. The processor time of a search is that of
-this process, and for the server also that of its processes.
+in turns, so a ratio compares figures of the same minutes. The processor time of a search
+includes this process, and for the server also its processes.
 """
 
 import sys
@@ -28,12 +28,12 @@ SEED = 300_000
 class Vectors:
     """Unit vectors around the same centers, as many as wanted."""
 
-    def __init__(self):
+    def __init__(self, dim=DIM):
         self._rng = np.random.default_rng(SEED)
-        self._centers = self._rng.normal(size=(CENTERS, DIM))
+        self._centers = self._rng.normal(size=(CENTERS, dim))
 
     def draw(self, n):
-        noise = SPREAD * self._rng.normal(size=(n, DIM))
+        noise = SPREAD * self._rng.normal(size=(n, self._centers.shape[1]))
         points = self._centers[self._rng.integers(CENTERS, size=n)] + noise
         return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
 

@@ -25,10 +25,9 @@ COMMANDS = dict(commands())
 # first words of the help of commands and switches; a new command may add its verb
 VERBS = {
     "Add", "Allow", "Cancel", "Check", "Compare", "Confirm", "Copy", "Count", "Create", "Declare",
-    "Do", "Download", "Embed", "Fill", "Find", "Finish", "Fit", "Group", "Index", "Keep", "Leave",
-    "Let", "List",
-    "Log", "Make", "Measure", "Open", "Print", "Read", "Remove", "Replace", "Revoke", "Search",
-    "Separate", "Serve", "Show", "Start", "Train", "Wait",
+    "Do", "Download", "Embed", "Estimate", "Fill", "Find", "Finish", "Fit", "Group", "Index",
+    "Keep", "Leave", "Let", "List", "Log", "Make", "Measure", "Open", "Print", "Read", "Remove",
+    "Replace", "Revoke", "Search", "Separate", "Serve", "Show", "Start", "Train", "Wait",
     "Write",
 }  # fmt: skip
 # words that begin a remark; the help of an option with a value names that value, or has a verb
