@@ -160,7 +160,7 @@ class LimitedArchive(_Limit, Archive):
 
     @override
     def delete_video(self, id_: str) -> int:
-        return self.whole.delete(self._own(self.whole.catalog.of_videos([id_])))
+        return self.whole._deleter.run(self._own(self.whole.catalog.of_videos([id_])))
 
     @override
     def vectors(self, ids: Sequence[str]) -> dict[str, Vector]:
@@ -168,7 +168,6 @@ class LimitedArchive(_Limit, Archive):
 
     def _own(self, ids: Sequence[str]) -> list[str]:
         """Return the ids of images in collections that may be used."""
-        ids = list(dict.fromkeys([*ids, *self.whole.catalog.of_videos(ids)]))
         known = self.whole.catalog.find(ids)
         own = {
             id_: entry.collection

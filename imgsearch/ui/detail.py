@@ -8,6 +8,7 @@ from imgsearch.archive import Archive
 from imgsearch.errors import ImgSearchError
 from imgsearch.ui.gallery import Region, details, full_size, notice
 from imgsearch.ui.messages import describe
+from imgsearch.ui.player import player
 from imgsearch.ui.theme import script
 from imgsearch.ui.visitor import Require
 
@@ -44,7 +45,8 @@ class Detail:
         """Return the values of `outputs` that show an image."""
         try:
             entry = archive.entry(id_)
-            content = details(archive, entry, score=score, region=region)
+            film = player(archive, entry)
+            content = details(archive, entry, score=score, region=region, player=film)
             return entry.id, gr.update(visible=True), content, ""
         except ImgSearchError as error:
             return "", gr.update(visible=True), notice(describe(error), kind="error"), ""

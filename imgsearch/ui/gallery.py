@@ -9,6 +9,7 @@ from typing import Final
 from imgsearch import images
 from imgsearch.archive import Archive, Entry
 from imgsearch.errors import ImgSearchError
+from imgsearch.images.moments import file_of, title
 from imgsearch.images.sources import printable
 from imgsearch.ui.originals import link
 
@@ -69,26 +70,35 @@ def gallery(archive: Archive, tiles: Sequence[Tile], *, name: str) -> str:
 
 
 def details(
-    archive: Archive, entry: Entry, *, score: float | None = None, region: Region | None = None
+    archive: Archive,
+    entry: Entry,
+    *,
+    score: float | None = None,
+    region: Region | None = None,
+    player: str = "",
 ) -> str:
-    """Return a large picture of an image, with its metadata."""
+    """Return a large picture of an image, with its metadata. A `player` takes its place."""
     picture = _picture(archive, entry.id, DETAIL, entry.name) + _frame(region)
     rows = "".join(
         f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
         for name, value in _facts(entry, score, region).items()
     )
-    return (
-        f'<figure class="detail"><button type="button" data-full="{text(entry.id)}" '
+    full = (
+        f'<button type="button" data-full="{text(entry.id)}" '
         f'title="Show at full size">{picture}</button>'
-        f"<figcaption>{text(entry.name)}</figcaption>{_actions(entry)}</figure><dl>{rows}</dl>"
+    )
+    return (
+        f'<figure class="detail">{player or full}<figcaption>{text(title(entry.name))}'
+        f"</figcaption>{_actions(entry)}</figure><dl>{rows}</dl>"
     )
 
 
 def _actions(entry: Entry) -> str:
     """Return links to the original, and a button that copies the image's id."""
+    name = file_of(entry.name)  # of a frame: its video
     return (
         f'<p class="actions"><a href="{text(link(entry.id))}" target="_blank" rel="noopener">'
-        f'Open</a><a href="{text(link(entry.id, download=True))}" download="{text(entry.name)}">'
+        f'Open</a><a href="{text(link(entry.id, download=True))}" download="{text(name)}">'
         f'Download</a><button type="button" data-copy="{text(entry.id)}">Copy id</button></p>'
     )
 
@@ -102,7 +112,7 @@ def full_size(archive: Archive, entry: Entry) -> str:
     data = images.small(original(archive, entry.id), side=FULL, max_pixels=archive.max_pixels)
     return (
         f'<dialog aria-label="{text(entry.name)}"><form method="dialog"><button autofocus>Close'
-        f'</button></form><img src="{_url(data)}" alt="{text(entry.name)}"></dialog>'
+        f'</button></form><img src="{data_url(data)}" alt="{text(entry.name)}"></dialog>'
     )
 
 
@@ -111,7 +121,7 @@ def cropper(data: bytes, name: str, *, max_pixels: int) -> str:
     picture = images.small(data, side=_CROPPED, max_pixels=max_pixels)
     return (
         f'<div class="crop" role="group" aria-label="Part of {text(name)}"><div class="cut">'
-        f'<img draggable="false" src="{_url(picture)}" alt="{text(name)}"><span></span></div>'
+        f'<img draggable="false" src="{data_url(picture)}" alt="{text(name)}"><span></span></div>'
         + "".join(map(_edge, _EDGES))
         + '<div class="row"><button type="button" data-crop="search">Search this part</button>'
         '<button type="button" data-crop="cancel">Cancel</button></div></div>'
@@ -159,10 +169,11 @@ def _edge(edge: tuple[str, int]) -> str:
 def _tile(archive: Archive, tile: Tile) -> str:
     picture = _picture(archive, tile.id, TILE, tile.name) + _frame(tile.region)
     score = "" if tile.score is None else f"<b>{tile.score:.3f}</b> "
+    name = title(tile.name)  # of a frame: its video and the moment
     note = f"<small>{text(tile.note)}</small>" if tile.note else ""
     return (
         f'<li><button type="button" data-id="{text(tile.id)}" aria-pressed="false" '
-        f'title="{text(tile.name)}">{picture}<span>{score}{text(tile.name)}</span>{note}'
+        f'title="{text(name)}">{picture}<span>{score}{text(name)}</span>{note}'
         "</button></li>"
     )
 
@@ -181,12 +192,13 @@ def _frame(region: Region | None) -> str:
 
 def _picture(archive: Archive, id_: str, edge: int, name: str) -> str:
     try:
-        return f'<img src="{_url(archive.thumbnail(id_, edge))}" alt="{text(name)}">'
+        return f'<img src="{data_url(archive.thumbnail(id_, edge))}" alt="{text(name)}">'
     except ImgSearchError:  # e.g. a file added in place does not exist any more
         return '<span class="none">no picture</span>'
 
 
-def _url(data: bytes) -> str:
+def data_url(data: bytes) -> str:
+    """Return a picture as a data URL."""
     kind = (images.sniff(data[: images.HEAD]) or "JPEG").lower()
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
