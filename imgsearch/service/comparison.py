@@ -3,12 +3,12 @@
 import base64
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
 
 from imgsearch.evaluation.image_comparison import compare_in_library, png
-from imgsearch.service.bodies import model_of
+from imgsearch.service.bodies import BINARY, described_form, is_json, model_of
 from imgsearch.service.problems import HttpProblem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here, Service
@@ -17,30 +17,19 @@ from imgsearch.wire import requests, responses
 
 router = APIRouter(prefix="/v1/compare", tags=["search"])
 _FILES: Final = 2
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/CompareRequest"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "minItems": _FILES,
-                            "maxItems": _FILES,
-                        },
-                        "collection": {"type": "string", "default": "images"},
-                        "difference": {"type": "boolean", "default": False},
-                    },
-                }
-            },
+_BODY: Final = described_form(
+    {
+        "file": {
+            "type": "array",
+            "items": BINARY,
+            "minItems": _FILES,
+            "maxItems": _FILES,
         },
-    }
-}
+        "collection": {"type": "string", "default": "images"},
+        "difference": {"type": "boolean", "default": False},
+    },
+    json=requests.CompareRequest,
+)
 
 
 @router.post("", dependencies=[allowed("read", limited=True)], openapi_extra=_BODY)
@@ -49,14 +38,9 @@ async def compare_images(request: Request, here: Here) -> responses.Comparison:
 
     The body is JSON, or multipart/form-data with both images in parts named `file`.
     """
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
+    if is_json(request):
         body: requests.CompareRequest = await model_of(request, requests.CompareRequest)
         return await here.searches.run(partial(_compare, here, body))
-    if kind != "multipart/form-data":
-        raise HttpProblem(
-            415, "media_type_unsupported", "The body must be JSON or multipart/form-data."
-        )
     async with upload(request, here.limits, files=_FILES) as received:
         form: requests.CompareOptions = validated(received.fields, requests.CompareOptions)
         if len(received.files) < _FILES:

@@ -16,7 +16,7 @@ from imgsearch import archive
 from imgsearch.archive import Incoming, Order, State
 from imgsearch.filters.text import LONGEST
 from imgsearch.service import conversion
-from imgsearch.service.bodies import described, json_body
+from imgsearch.service.bodies import BINARY, described, described_form, json_body
 from imgsearch.service.parameters import MAX_CURSOR, filter_of
 from imgsearch.service.problems import HttpProblem, answer
 from imgsearch.service.scopes import allowed
@@ -65,46 +65,35 @@ class _AddForm(BaseModel):
     tag_top: int | None = Field(None, ge=1, le=values.MAX_TAGS)
 
 
-_UPLOAD: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "an image; repeat the part for several",
-                        },
-                        "collection": {"type": "string", "default": "images"},
-                        "label": {
-                            "type": "string",
-                            "description": "replaces the label of known images; may be empty",
-                        },
-                        "fields": {
-                            "type": "string",
-                            "description": 'a JSON object, e.g. {"year": 2024}, or a list of '
-                            "the objects of each file",
-                        },
-                        "id": {
-                            "type": "string",
-                            "description": "id of the image, if it is the only one",
-                        },
-                        "ocr": {"type": "boolean", "description": requests.OCR},
-                        "tags": {
-                            "type": "string",
-                            "description": f"a JSON list of {requests.TAGS}",
-                        },
-                        "tag_top": {"type": "integer", "description": requests.TAG_TOP},
-                    },
-                }
-            }
+_UPLOAD: Final = described_form(
+    {
+        "file": {
+            "type": "array",
+            "items": BINARY,
+            "description": "an image; repeat the part for several",
         },
+        "collection": {"type": "string", "default": "images"},
+        "label": {
+            "type": "string",
+            "description": "replaces the label of known images; may be empty",
+        },
+        "fields": {
+            "type": "string",
+            "description": 'a JSON object, e.g. {"year": 2024}, or a list of '
+            "the objects of each file",
+        },
+        "id": {
+            "type": "string",
+            "description": "id of the image, if it is the only one",
+        },
+        "ocr": {"type": "boolean", "description": requests.OCR},
+        "tags": {
+            "type": "string",
+            "description": f"a JSON list of {requests.TAGS}",
+        },
+        "tag_top": {"type": "integer", "description": requests.TAG_TOP},
     }
-}
+)
 
 
 @router.post(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Request
 
@@ -15,7 +15,7 @@ from imgsearch.errors import (
 )
 from imgsearch.query import MODES, EncodedQuery, Query, SearchOptions
 from imgsearch.service import conversion
-from imgsearch.service.bodies import described, json_body, model_of
+from imgsearch.service.bodies import BINARY, described, described_form, is_json, json_body, model_of
 from imgsearch.service.problems import HttpProblem
 from imgsearch.service.problems import body as problem_body
 from imgsearch.service.queries import query_of
@@ -26,35 +26,24 @@ from imgsearch.wire import requests, responses
 from imgsearch.wire.problems import kind_of, message
 
 router = APIRouter(prefix="/v1/search", tags=["search"])
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/SearchQuery"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "collection": {"type": "string", "default": "images"},
-                        "k": {"type": "integer", "default": 10, "minimum": 1, "maximum": 1000},
-                        "offset": {"type": "integer", "default": 0, "minimum": 0},
-                        "where": {"type": "string", "description": "a filter as a text or as JSON"},
-                        "min_score": {"type": "string", "description": 'a number, or "auto"'},
-                        "hide_duplicates": {"type": "string", "description": "true, or a score"},
-                        "effort": {"type": "integer", "minimum": 1},
-                        "mode": {"type": "string", "enum": list(MODES), "default": "vector"},
-                        "order_by": {
-                            "type": "string",
-                            "description": "a field, or - and a field",
-                        },
-                    },
-                }
-            },
+_BODY: Final = described_form(
+    {
+        "file": BINARY,
+        "collection": {"type": "string", "default": "images"},
+        "k": {"type": "integer", "default": 10, "minimum": 1, "maximum": 1000},
+        "offset": {"type": "integer", "default": 0, "minimum": 0},
+        "where": {"type": "string", "description": "a filter as a text or as JSON"},
+        "min_score": {"type": "string", "description": 'a number, or "auto"'},
+        "hide_duplicates": {"type": "string", "description": "true, or a score"},
+        "effort": {"type": "integer", "minimum": 1},
+        "mode": {"type": "string", "enum": list(MODES), "default": "vector"},
+        "order_by": {
+            "type": "string",
+            "description": "a field, or - and a field",
         },
-    }
-}
+    },
+    json=requests.SearchQuery,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +63,9 @@ async def search_images(request: Request, here: Here) -> responses.Hits:
     The body is JSON, or multipart/form-data with the image in `file`. A search by `id` does not
     return that image itself.
     """
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
+    if is_json(request):
         body = await model_of(request, requests.SearchQuery)
         return await here.searches.run(partial(_search, here, body))
-    if kind != "multipart/form-data":
-        raise HttpProblem(
-            415, "media_type_unsupported", "The body must be JSON or multipart/form-data."
-        )
     async with upload(request, here.limits, files=1) as received:
         form: requests.SearchForm = validated(received.fields, requests.SearchForm)
         data = await received.files[0].read()

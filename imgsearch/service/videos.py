@@ -2,7 +2,7 @@
 
 import os
 from functools import partial
-from typing import Annotated, Any, BinaryIO, Final, cast
+from typing import Annotated, BinaryIO, Final, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 
 from imgsearch.errors import MissingExtra
 from imgsearch.service import conversion
+from imgsearch.service.bodies import BINARY, described_form
 from imgsearch.service.problems import HttpProblem
 from imgsearch.service.scopes import allowed
 from imgsearch.service.service import Here
@@ -33,36 +34,25 @@ class _VideoForm(BaseModel):
     tag_top: int | None = Field(None, ge=1, le=values.MAX_TAGS)
 
 
-_UPLOAD: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "a video"},
-                        "collection": {"type": "string", "default": "images"},
-                        "label": {"type": "string", "description": "the label of all frames"},
-                        "fields": {"type": "string", "description": "a JSON object"},
-                        "frames": {
-                            "type": "string",
-                            "default": "1",
-                            "description": requests.FRAMES,
-                        },
-                        "ocr": {"type": "boolean", "description": requests.OCR},
-                        "tags": {
-                            "type": "string",
-                            "description": f"a JSON list of {requests.TAGS}",
-                        },
-                        "tag_top": {"type": "integer", "description": requests.TAG_TOP},
-                    },
-                }
-            }
+_UPLOAD: Final = described_form(
+    {
+        "file": {**BINARY, "description": "a video"},
+        "collection": {"type": "string", "default": "images"},
+        "label": {"type": "string", "description": "the label of all frames"},
+        "fields": {"type": "string", "description": "a JSON object"},
+        "frames": {
+            "type": "string",
+            "default": "1",
+            "description": requests.FRAMES,
         },
+        "ocr": {"type": "boolean", "description": requests.OCR},
+        "tags": {
+            "type": "string",
+            "description": f"a JSON list of {requests.TAGS}",
+        },
+        "tag_top": {"type": "integer", "description": requests.TAG_TOP},
     }
-}
+)
 
 
 @router.post(
