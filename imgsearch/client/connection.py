@@ -55,7 +55,7 @@ class Connection:
             timeout=timeout,
             follow_redirects=False,
             trust_env=False,
-            verify=ssl.create_default_context() if self.url.startswith("https") else True,
+            verify=_trust(self.url),
         )
 
     def request(self, method: str, path: str, *, repeat: bool, **content: Any) -> "httpx.Response":
@@ -169,6 +169,13 @@ def _retry_after(response: "httpx.Response", pause: float, *, repeat: bool) -> f
     if problem is not None and problem.code == _UNKNOWN:
         return None
     return max(pause, float(seconds)) if float(seconds) <= _LONGEST else None
+
+
+def _trust(url: str) -> ssl.SSLContext:
+    """Return the certificates to trust: none for plain HTTP, because reading them takes 20 ms."""
+    if url.startswith("https"):
+        return ssl.create_default_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _checked(url: str) -> str:

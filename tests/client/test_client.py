@@ -1,6 +1,7 @@
 """Requests of the client: where the key is sent, retries, and errors."""
 
 import json
+import ssl
 import subprocess
 import sys
 import traceback
@@ -54,6 +55,16 @@ def test_key_of_the_environment_is_the_default(site, monkeypatch):
     keys = [request["Authorization"] for request in site.requests]
     assert keys == [f"Bearer {KEY}", "Bearer img_other"]
     assert KEY not in repr(client) + repr(vars(client))
+
+
+def test_certificates_are_read_only_for_https(monkeypatch):
+    contexts = []
+    monkeypatch.setattr(ssl, "create_default_context", lambda: contexts.append(1) or plain)
+    plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with Client("http://127.0.0.1:9"):
+        assert not contexts
+    with Client("HTTPS://127.0.0.1:9"):
+        assert contexts
 
 
 def test_redirect_does_not_send_the_key(client, site):
