@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from pymilvus import DataType, MilvusClient, MilvusException
+from pymilvus.exceptions import AmbiguousIndexName
 from typing_extensions import override
 
 from imgsearch.backends.base import Capabilities, VectorBackend, filled, require_schema
@@ -94,9 +95,13 @@ class Backend(VectorBackend):
 
     @override
     def _open_named(self, name: str, names: FieldNames) -> Collection:
-        with self.calling() as client:
-            self._require(client, name)
-            return MilvusCollection(self, self.prepared(name, names), names)
+        with self.calling():
+            if not self._is_whole(name):
+                raise self._missing(name)
+            try:
+                return MilvusCollection(self, self.prepared(name, names), names)
+            except CollectionNotFound as error:
+                raise self._missing(name) from error
 
     @override
     def encoder(self, name: str) -> Fingerprint | None:
@@ -218,12 +223,16 @@ class Backend(VectorBackend):
     def index(self, name: str, vector: str = "vector") -> Mapping[str, Any] | None:
         """Return Milvus' description of a vector field's index. Returns None without an index."""
         with self.calling() as client:
-            for index_name in client.list_indexes(name):
-                index: Mapping[str, Any] = client.describe_index(
-                    name, index_name, timeout=self._timeout
-                )
-                if index.get("field_name") == vector and "metric_type" in index:
-                    return index
+            try:
+                indexes = [client.describe_index(name, "", timeout=self._timeout)]  # the only one
+            except AmbiguousIndexName:
+                indexes = [
+                    client.describe_index(name, index_name, timeout=self._timeout)
+                    for index_name in client.list_indexes(name)
+                ]
+        for index in filter(None, indexes):
+            if index.get("field_name") == vector and "metric_type" in index:
+                return dict(index)
         return None
 
     def refresh(self, name: str, schema: Schema) -> None:
@@ -250,13 +259,18 @@ class Backend(VectorBackend):
             SchemaMismatch: the collection is damaged.
         """
         if not self._exists(client, name):
-            raise CollectionNotFound(f"no collection {name!r} in {self.url}")
+            raise self._missing(name)
+
+    def _missing(self, name: str) -> CollectionNotFound:
+        return CollectionNotFound(f"no collection {name!r} in {self.url}")
 
     def _exists(self, client: MilvusClient, name: str) -> bool:
+        return self._is_whole(name) and bool(client.has_collection(name, timeout=self._timeout))
+
+    def _is_whole(self, name: str) -> bool:
+        """Return whether a collection has its files, if it exists; always true for servers."""
         folder = self.connection.folder
-        if folder and not milvus_folder.is_whole(folder, name, store=self.connection.path):
-            return False
-        return bool(client.has_collection(name, timeout=self._timeout))
+        return not folder or milvus_folder.is_whole(folder, name, store=self.connection.path)
 
     def _aliases(self, client: MilvusClient, name: str = "") -> list[str]:
         """Return the aliases of a collection, or without a name all aliases of the database."""
