@@ -97,6 +97,11 @@ class FileIndex:
         """Whether the collection exists."""
         return self._log is not None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no file is known and the store has no log."""
+        return not self.files and not self._unsaved and self._head == Head()
+
     def content(self, path: str, stat: FileStat | None) -> str | None:
         """Return the content id of an unchanged file. Returns None if it must be read."""
         known = self.files.get(path)

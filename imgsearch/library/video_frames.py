@@ -84,7 +84,7 @@ class VideoFrames:
             self._note(path, frames, file)
         self._replaced.clear()
         self._save()
-        if self._index.attached:
+        if self._index.attached and not self._index.is_empty:
             self._index.finish(collection)
 
     def remove(self, paths: Iterable[str]) -> list[str]:
@@ -208,6 +208,8 @@ class VideoFrames:
         self._index.set(path, file)
 
     def _save(self) -> None:
+        if self._index.is_empty:  # a collection without videos needs no log
+            return
         collection = self._handle.current()
         if collection is not None and not self._index.attached:
             self._index.attach(collection)

@@ -12,6 +12,7 @@ from PIL import Image
 
 import imgsearch
 from imgsearch import Field
+from imgsearch.backends import notes
 from imgsearch.errors import ConfigError, SyncRefused
 from imgsearch.images import decode, sources, videos
 from tests.clips import COLORS, clip, picture, sound
@@ -66,6 +67,21 @@ def stored(library):
 
 KAFER = [("Käfer.mp4", 0.0), ("Käfer.mp4", 1.0), ("Käfer.mp4", 2.0)]
 OTHER = [("other.avi", 0.0), ("other.avi", 1.0)]
+
+
+def logs(library):
+    """Return the kinds of logs that the store has, such as "files"."""
+    ids = notes.entries(library._handle.backend)
+    return {id_.split("/")[1] for id_ in ids if "/" in id_}
+
+
+def test_log_of_videos_is_written_with_the_first_video(library, folder):
+    for _ in range(2):
+        library.add(folder / "image.png")
+        assert logs(library) == {"files"}
+    library.add(folder / "other.avi")
+    assert logs(library) == {"files", "videos"}
+    assert library.add(folder / "other.avi").skipped == 2
 
 
 def test_frames_are_images_with_video_and_seconds(library, folder):
