@@ -1,5 +1,6 @@
 """Small distinct pictures for tests, drawn quickly from a seed."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,13 @@ def write_shade(folder: Path, number: int, *, start: int = 0, bright: bool) -> N
         Image.fromarray(shade).save(path)
 
 
-def page(seed, size=(300, 420)):
+@lru_cache(maxsize=32)  # text takes 2 ms a line
+def page(seed: int, size: tuple[int, int] = (300, 420)) -> Pixels:
     """Return a page of random words, black on white: pages differ only in their words."""
     rng = np.random.default_rng(seed)
     sheet = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(sheet)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for top in range(24, size[1] - 24, 16):
         words = " ".join(rng.choice(_WORDS, 9))
-        draw.text((20, top), words, fill="black", font=ImageFont.load_default(11))
+        draw.text((20, top), words, fill="black", font=font)
     return np.asarray(sheet)
