@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
 SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
   chromium:chromium chromedriver:chromium-driver
-.PHONY: help demo docs test test-fast services notebooks check bench soak wheel smoke clean
+.PHONY: help demo docs test pytest test-fast services notebooks check bench soak wheel smoke clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,7 +23,9 @@ help:  ## list the commands
 demo: .venv/.core  ## index a gallery, search it, write demo/index.html
 	$(BIN)/python -m imgsearch demo
 
-test: check services  ## everything: linters, types, layers, tests, notebooks
+test: check pytest  ## everything: linters, types, layers, tests, notebooks
+
+pytest: .venv/.dev services
 	$(BIN)/python -m pytest $(WORKERS) -m 'not nightly' $(NOTEBOOKS) tests notebooks
 
 test-fast: .venv/.dev  ## tests without servers, emulated stores, browser, torch, long runs: 3 min
@@ -55,9 +57,12 @@ soak: .venv/.dev services  ## the long runs: kills, load, fuzzing
 	$(BIN)/python -m pytest -m nightly
 	$(BIN)/python -m tests.soak
 
-wheel: .venv/.dev  ## build dist/*.whl
-	rm -rf dist
-	$(BIN)/python -m build --no-isolation --outdir dist .
+# an environment of its own, because `make --jobs` builds while .venv is installed
+wheel: | .venv/bin/python  ## build dist/*.whl
+	rm -rf dist .venv-build
+	$(PYTHON) -m venv --without-pip .venv-build
+	$(BIN)/python -m pip --python .venv-build install --quiet --no-compile build hatchling
+	.venv-build/bin/python -m build --no-isolation --outdir dist .
 
 # NO_MKDOCS_2_WARNING: without it MkDocs prints an advertisement
 docs: .venv/.dev  ## build the documentation into site/; a dead link fails
@@ -71,7 +76,7 @@ smoke: wheel  ## try the wheel in an environment of its own
 	.venv-smoke/bin/python -P tests/smoke.py
 
 clean:  ## remove what the commands above made
-	rm -rf .venv .venv-smoke demo dist build site
+	rm -rf .venv .venv-build .venv-smoke demo dist build site
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
