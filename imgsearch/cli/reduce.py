@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from imgsearch.cli import options, show
+from imgsearch.cli import fit_options, options, show
 from imgsearch.errors import ConfigError
 from imgsearch.images import sources
 from imgsearch.text import counted
@@ -27,14 +27,7 @@ _METHODS: Final = ("pca", "random")  # as in `library.reduction`, whose import w
     show_default=True,
     help="Numbers of a reduced vector.",
 )
-@click.option(
-    "--to",
-    "target",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    metavar="FILE.safetensors",
-    help="File to write the reduction to.",
-)
+@fit_options.target("File to write the reduction to.")
 @click.option(
     "--method",
     type=click.Choice(_METHODS),
@@ -42,21 +35,11 @@ _METHODS: Final = ("pca", "random")  # as in `library.reduction`, whose import w
     show_default=True,
     help="Kind of reduction.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=2023,
-    show_default=True,
-    help="Seed of the random numbers.",
+@fit_options.seed
+@fit_options.samples(
+    "Limit on the images used, spread evenly over SOURCE.", default=10_000, least=1
 )
-@click.option(
-    "--samples",
-    type=click.IntRange(min=1),
-    default=10_000,
-    show_default=True,
-    help="Limit on the images used, spread evenly over SOURCE.",
-)
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@fit_options.force
 @options.encoder
 def reduce(
     source: tuple[str, ...],
@@ -115,8 +98,7 @@ def _check_target(target: Path, *, force: bool) -> None:
 
     if target.suffix.lower() != SUFFIX:
         raise ConfigError(f"the file of a reduction is named NAME{SUFFIX}, not {target}")
-    if target.exists() and not force:
-        raise ConfigError(f"{target} exists already; --force replaces it")
+    fit_options.check_new(target, force=force)
     if not target.parent.is_dir():
         raise ConfigError(f"{target} cannot be written: the folder {target.parent} does not exist")
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from imgsearch.cli import options, show
-from imgsearch.errors import ConfigError
+from imgsearch.cli import fit_options, options, show
 from imgsearch.text import counted
 
 if TYPE_CHECKING:
@@ -19,14 +18,7 @@ _SHOWN: Final = ("hit@1", "precision@10", "recall@10", "map@10")
 @click.argument("dataset")
 @click.option("--model", metavar="timm:NAME", required=True, help="Model of timm to train.")
 @options.weights
-@click.option(
-    "--to",
-    "target",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    metavar="FILE.safetensors",
-    help="File to write the weights to, for --model FILE.",
-)
+@fit_options.target("File to write the weights to, for --model FILE.")
 @click.option(
     "--epochs",
     type=click.IntRange(1, 1_000),
@@ -41,21 +33,11 @@ _SHOWN: Final = ("hit@1", "precision@10", "recall@10", "map@10")
     show_default=True,
     help="Layers to train, counted from the last.",
 )
-@click.option(
-    "--samples",
-    type=click.IntRange(min=4),
-    default=2_000,
-    show_default=True,
-    help="Limit on the images trained on, spread evenly over DATASET.",
+@fit_options.samples(
+    "Limit on the images trained on, spread evenly over DATASET.", default=2_000, least=4
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=2023,
-    show_default=True,
-    help="Seed of the random numbers.",
-)
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@fit_options.seed
+@fit_options.force
 def train(
     dataset: str,
     model: str,
@@ -78,8 +60,7 @@ def train(
     from imgsearch.evaluation.training import TrainingOptions
     from imgsearch.evaluation.training import train as train_model
 
-    if target.exists() and not force:
-        raise ConfigError(f"{target} exists already; --force replaces it")
+    fit_options.check_new(target, force=force)
     with show.progress(hidden=False) as bars:
         result = train_model(
             load(dataset),
