@@ -1,17 +1,14 @@
 """The tutorial of Towhee and Tencent VectorDB, as written: load, embed, look, insert, search."""
 
-import uuid
-
 import numpy as np
 import pytest
 
 from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, FieldInvalid
 from imgsearch.towhee.imports import towhee
 from tests.compat.runs import gallery, run
-from tests.conftest import at_hand
+from tests.compat.tencent import KEY
 
 ops, pipe = towhee.ops, towhee.pipe
-KEY = "geheimer-schlüssel".encode().hex()
 
 SCRIPT = """
 import csv
@@ -97,25 +94,6 @@ print('STORED', len(documents), len({each['path'] for each in documents}), sorte
 """
 
 
-@pytest.fixture(scope="module")
-def emulator():
-    at_hand("tencent")
-    from imgsearch.testing.tencent import Emulator
-
-    with Emulator(key=KEY) as running:
-        yield running
-
-
-@pytest.fixture
-def place(emulator):
-    """Return the arguments of a database and a collection that do not exist yet."""
-    host, port = emulator.url.removeprefix("http://").split(":")
-    return {
-        "host": host, "port": port, "username": "root", "key": KEY,
-        "dbName": f"db_{uuid.uuid4().hex}", "collectionName": "bilder",
-    }  # fmt: skip
-
-
 def vectors(number=5, dim=8):
     return list(np.random.default_rng(7).standard_normal((number, dim), np.float32))
 
@@ -156,19 +134,19 @@ def test_create_insert_search_and_drop_by_name(place, emulator):
     with pytest.raises(ConfigError, match="nothing dropped"):
         insert.get_op().clear(database="another")
     with pytest.raises(ConfigError, match="nothing dropped"):
-        insert.get_op().delete_and_drop(database="another", collection="bilder")
+        insert.get_op().delete_and_drop(database="another", collection="reverse_image_search")
     with pytest.raises(ConfigError) as missing:
         insert.get_op().clear()
     assert str(missing.value).endswith(f"Call clear(database={place['dbName']!r}).")
-    for names in ({}, {"database": place["dbName"]}, {"collection": "bilder"}):
+    for names in ({}, {"database": place["dbName"]}, {"collection": "reverse_image_search"}):
         with pytest.raises(ConfigError) as missing:
             insert.get_op().delete_and_drop(**names)
-        call = f"delete_and_drop(database={place['dbName']!r}, collection='bilder')."
+        call = f"delete_and_drop(database={place['dbName']!r}, collection='reverse_image_search')."
         assert str(missing.value).endswith(f"Call {call}")
     with pytest.raises(FieldInvalid, match="2 paths"):
         insert(["a", "b"], vectors()[:1])
     assert len(search(vectors()[0])) == 2
-    insert.get_op().delete_and_drop(database=place["dbName"], collection="bilder")
+    insert.get_op().delete_and_drop(database=place["dbName"], collection="reverse_image_search")
     with pytest.raises(CollectionNotFound):
         insert("x.jpg", vectors()[0])
 

@@ -1,16 +1,12 @@
 """The tutorials' images, a library of them, a service, and an emulated Tencent VectorDB."""
 
-import uuid
-
 import pytest
 
 import imgsearch
 from tests.compat.runs import gallery
-from tests.conftest import at_hand
+from tests.compat.tencent import emulator, place  # noqa: F401 - fixtures
 from tests.service.running import running
 from tests.service.topologies import plain
-
-KEY = "mission-key"
 
 
 @pytest.fixture(scope="session")
@@ -43,22 +39,3 @@ def service(tmp_path_factory):
 def name(service):
     """Return the name of an unused collection of the service."""
     return service.collection()
-
-
-@pytest.fixture(scope="session")
-def emulator():
-    at_hand("tencent")
-    from imgsearch.testing.tencent import Emulator
-
-    with Emulator(key=KEY) as running:
-        yield running
-
-
-@pytest.fixture
-def place(emulator):
-    """Return the tutorial's arguments for a database that does not exist yet."""
-    host, port = emulator.url.removeprefix("http://").split(":")
-    return {
-        "host": host, "port": port, "username": "root", "key": KEY,
-        "dbName": f"db_{uuid.uuid4().hex}", "collectionName": "reverse_image_search",
-    }  # fmt: skip

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 import imgsearch
 from imgsearch import Field
 from imgsearch.towhee.imports import towhee
-from tests.mission.conftest import KEY
+from tests.compat.tencent import KEY
 
 ops, pipe = towhee.ops, towhee.pipe
 
