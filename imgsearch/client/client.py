@@ -125,12 +125,12 @@ class Client(ServiceJobs, ServiceVectors):
             exclude=exclude,
             with_videos=reads_folders(sampling),
         )
-        total = sum(inputs.count(source, reading) for source in images)
         downloads = web_images.downloads(url_hosts)
         with progress_bar(progress, on_progress) as report:
-            tally = Tally(total, report, on_failure, on_ignored)
+            tally = Tally(0, report, on_failure, on_ignored)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
+            inputs.count_beside(images, reading, tally.expect)
             tally.report_progress()
             form = _analysis(ocr=ocr, tags=tags, top=tag_top)
             uploader = Uploader(self._connection, self.name, tally, fetch=downloads, form=form)

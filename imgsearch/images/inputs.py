@@ -4,6 +4,8 @@
 of any length can be added.
 """
 
+import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import IOBase
@@ -56,6 +58,7 @@ Input: TypeAlias = (
 _SEVERAL: Final = 4  # dimensions of an array of images
 _TEXTS: Final = "OUST"  # kinds of arrays of texts and of Python objects
 _OnText: TypeAlias = Callable[[str], None]
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,32 @@ def count(source: Input, reading: Reading = Reading()) -> int:
         SourceError: as for `references`.
     """
     return _kind(source).count(source, reading)
+
+
+def count_beside(
+    images: Sequence[Input],
+    reading: Reading,
+    on_total: Callable[[int], None],
+    *,
+    patience: float = 1.0,
+) -> None:
+    """Count the images of sources in a thread, which calls `on_total` with their number.
+
+    Waits at most `patience` seconds, so large folders are read before they are counted. Sources
+    that cannot be counted are left to `references`, which raises the error.
+    """
+
+    def run() -> None:
+        try:
+            total = sum(count(source, reading) for source in images)
+        except Exception as error:  # noqa: BLE001 - of the caller's objects, too
+            _log.debug("sources were not counted: %s", error)
+        else:
+            on_total(total)
+
+    thread = threading.Thread(target=run, name="imgsearch-count", daemon=True)
+    thread.start()
+    thread.join(patience)
 
 
 def field_types(source: Input, reading: Reading = Reading()) -> dict[str, FieldType]:

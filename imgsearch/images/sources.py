@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -237,8 +237,9 @@ def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        matched = _glob(path) if globs.is_glob(str(path)) else []
-        return _filter(path, matched, walk) if matched else None
+        matched = _glob(path) if globs.is_glob(str(path)) else iter(())
+        first = next(matched, None)
+        return None if first is None else _filter(path, chain([first], matched), walk)
     if stat.S_ISDIR(mode):
         try:
             os.scandir(path).close()  # raises now rather than while iterating
@@ -284,14 +285,14 @@ def _label(folder: Path) -> str | None:
     return None if is_split(folder) else label_text(folder.name)
 
 
-def _glob(pattern: Path) -> list[Path]:
+def _glob(pattern: Path) -> Iterator[Path]:
     try:
         return globs.matches(pattern)
     except (OSError, ValueError, RecursionError) as error:
         raise unreadable(str(pattern), error) from error
 
 
-def _filter(pattern: Path, paths: list[Path], walk: _Walk) -> Iterator[Reference]:
+def _filter(pattern: Path, paths: Iterable[Path], walk: _Walk) -> Iterator[Reference]:
     labels: dict[Path, str | None] = {}
     plain = takewhile(lambda part: not glob.has_magic(part), pattern.parts)
     excluded = Exclusions.of(str(Path(*plain)), walk.exclude)

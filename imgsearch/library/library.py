@@ -155,12 +155,12 @@ class Library(Synced, VersionedImages):
             self._pipelines.insert(self.recipe, self._pipelines.with_texts(steps) if ocr else steps)
         types = self._handle.fields
         reading = replace(reading, types=types, fields=typed(fields or {}, types))
-        total = sum(inputs.count(source, reading) for source in images)
         downloads = web_images.downloads(url_hosts)
         with progress_bar(progress, on_progress) as report:
-            tally = Tally(total, report, on_failure, on_ignored)
+            tally = Tally(0, report, on_failure, on_ignored)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
+            inputs.count_beside(images, reading, tally.expect)
             tally.report_progress()
             ahead = web_images.ahead(chain.from_iterable(references), downloads)
             return self._load(

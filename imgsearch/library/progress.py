@@ -161,11 +161,17 @@ class Tally:
         self._notes: dict[str, None] = {}
         self._contradictions: list[str] = []
         self._taken = self._contradicting = self._cleared = self._left_out = 0
+        self._expected, self._ended = 0, False
 
     @property
     def now(self) -> Progress:
         """The present progress."""
-        return replace(self._now, seconds=monotonic() - self._start)
+        found = max(self._now.found, self._now.done, self._expected)
+        return replace(self._now, found=found, seconds=monotonic() - self._start)
+
+    def expect(self, total: int) -> None:
+        """Set the expected number of images, from any thread. Has no effect after the load."""
+        self._expected = 0 if self._ended else total
 
     def take(self) -> None:
         """Count an image that is read. If there are more than expected, more were found."""
@@ -225,6 +231,7 @@ class Tally:
 
         If the load is `complete`, `done` equals `found`.
         """
+        self._expected, self._ended = 0 if complete else self._expected, True
         if complete:
             self._now = replace(self._now, found=self._now.done)
         self.report_progress()

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from imgsearch.errors import ImageTooLarge, SourceError
 from imgsearch.images import decode, sources
-from imgsearch.images.inputs import Reading, count, field_types, references
+from imgsearch.images.inputs import Reading, count, count_beside, field_types, references
 from imgsearch.images.objects import encoded
 from tests.pictures import picture, write
 
@@ -246,3 +247,37 @@ def test_huge_arrow_table_is_converted_in_parts():
     reader = pa.RecordBatchReader.from_batches(batch.schema, (batch for _ in range(10**6)))
     listed = references(reader)
     assert [next(listed).path for _ in range(3)] == ["x.png"] * 3
+
+
+class Endless:
+    """Images whose number is known only after the first one was read."""
+
+    def __init__(self):
+        self.read = threading.Event()
+
+    def __len__(self):
+        assert self.read.wait(30)
+        return 3
+
+    def __iter__(self):
+        for place in range(3):
+            yield f"{place}.jpg", np.full((8, 8, 3), place, np.uint8)
+            self.read.set()
+
+
+def test_sources_are_read_before_they_are_counted():
+    images, totals, counted = Endless(), [], threading.Event()
+    count_beside([images], Reading(), lambda n: (totals.append(n), counted.set()), patience=0)
+    assert totals == []
+    assert len(list(references(images))) == 3
+    assert counted.wait(30)
+    assert totals == [3]
+
+
+def test_small_sources_are_counted_at_once_and_faulty_ones_not_at_all(tmp_path):
+    totals = []
+    write(tmp_path, 2)
+    count_beside([tmp_path, ["a.jpg"]], Reading(), totals.append, patience=30)
+    assert totals == [3]
+    count_beside([tmp_path / "missing"], Reading(), totals.append, patience=30)
+    assert totals == [3]
