@@ -97,16 +97,16 @@ def _of_metadata(distribution: str) -> "_Requirements":
         names = metadata.metadata(distribution).get_all("Provides-Extra") or []
     except metadata.PackageNotFoundError:
         return {}
-    found: _Requirements = {name: [] for name in ("", *names)}
+    requirements: _Requirements = {name: [] for name in ("", *names)}
     for requirement in map(Requirement, metadata.requires(distribution) or ()):
         marker = requirement.marker
         if marker is None or marker.evaluate({"extra": ""}):
-            found[""].append(requirement)
+            requirements[""].append(requirement)
             continue
         for name in names:
             if marker.evaluate({"extra": name}):
-                found[name].append(requirement)
-    return found
+                requirements[name].append(requirement)
+    return requirements
 
 
 def _extra(distribution: str, name: str, requirements: "_Requirements") -> Extra:
