@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 
     from imgsearch.evaluation.image_comparison import ImageComparison
 
-_VERDICTS = {
-    "same": "the same picture",
-    "different": "different pictures",
-    "unclear": "unclear whether both show the same picture",
-}
-
 
 @click.command()
 @click.argument("one", metavar="A")
@@ -75,30 +69,10 @@ def compare(
     if as_json:
         show.echo_json({"one": one, "other": other, **comparison.to_dict()})
         return
-    show.table(("", ""), _rows(comparison))
+    show.table(("", ""), list(comparison.facts().items()))
     for file in (difference, html):
         if file is not None:
             show.note(f"{file} written")
-
-
-def _rows(comparison: "ImageComparison") -> list[tuple[str, str]]:
-    why = f": {comparison.reason}" if comparison.reason else ""
-    rows = [
-        ("verdict", _VERDICTS[comparison.verdict] + why),
-        ("score", f"{comparison.score:.4f} (cosine of the embeddings)"),
-    ]
-    if comparison.threshold is not None:
-        near = "near-duplicates" if comparison.near else "not near-duplicates"
-        rows.append(("threshold", f"{comparison.threshold:.4f}, so {near} by score"))
-    if comparison.overlap:
-        rows.append(
-            (
-                "alignment",
-                f"{comparison.overlap:.0%} of A covered by B, "
-                f"correlation {comparison.correlation:.4f}",
-            )
-        )
-    return rows
 
 
 def _page(one: str, other: str, comparison: "ImageComparison") -> str:
@@ -118,6 +92,6 @@ def _page(one: str, other: str, comparison: "ImageComparison") -> str:
     return results_page(
         "Comparison of two images",
         [Result(thumb(one), hits)],
-        facts=dict(_rows(comparison)),
+        facts=comparison.facts(),
         words=Words("A", "B", "pictures", ""),
     )

@@ -57,7 +57,13 @@ def ui(
     ):
         jobs = Jobs(archive)
         try:
-            blocks = page.build(archive, jobs, collection=collection, can_write=not read_only)
+            blocks = page.build(
+                archive,
+                jobs,
+                collection=collection,
+                can_write=not read_only,
+                allowed=("ocr", "tags"),
+            )
             url = page.launch(blocks, port=port)
             note(f"Serving the page at {url}. Press Ctrl-C to stop.")
             _wait()

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from imgsearch.library.library import Library
 
 _APART: Final = (64, 64, 96)  # color of a difference where only one picture has pixels
+_VERDICTS: Final[Mapping[Verdict, str]] = {
+    "same": "the same picture",
+    "different": "different pictures",
+    "unclear": "unclear whether both show the same picture",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,26 @@ class ImageComparison:
     def near(self) -> bool | None:
         """Whether the score reaches `threshold`; None without one."""
         return None if self.threshold is None else self.score >= self.threshold
+
+    @property
+    def sentence(self) -> str:
+        """The verdict with its reason."""
+        return _VERDICTS[self.verdict] + (f": {self.reason}" if self.reason else "")
+
+    def facts(self) -> dict[str, str]:
+        """Return the figures as texts for people."""
+        facts = {
+            "verdict": self.sentence,
+            "score": f"{self.score:.4f} (cosine of the embeddings)",
+        }
+        if self.threshold is not None:
+            near = "near-duplicates" if self.near else "not near-duplicates"
+            facts["threshold"] = f"{self.threshold:.4f}, so {near} by score"
+        if self.overlap:
+            facts["alignment"] = (
+                f"{self.overlap:.0%} of A covered by B, correlation {self.correlation:.4f}"
+            )
+        return facts
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures, without the pictures, as JSON-serializable values."""

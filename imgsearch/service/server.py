@@ -181,7 +181,9 @@ def running(
             from imgsearch import ui
 
             check = None if keys is None else _check(keys)
-            blocks = ui.build(archive, jobs, can_write=True, check=check, fetch=fetch)
+            blocks = ui.build(
+                archive, jobs, can_write=True, check=check, fetch=fetch, allowed=allowed
+            )
             ui.mount(app, blocks, check=check, hosts=tuple(hosts or ()))
         else:
             app.add_api_route("/", _to_docs, include_in_schema=False)

@@ -7,6 +7,7 @@
 Needs the extra ``ui``.
 """
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from imgsearch.archive import Archive, Fetch, Jobs
@@ -26,6 +27,7 @@ def build(
     can_write: bool = False,
     check: Check | None = None,
     fetch: Fetch | None = None,
+    allowed: Collection[str] = (),
 ) -> Any:
     """Return the page for `archive` as a `gradio.Blocks`. It first shows `collection`.
 
@@ -33,7 +35,8 @@ def build(
     the archive's roots; without `jobs`, folders cannot be added. `check` is called with the
     visitor's key for every search, addition and deletion, and returns the key: a visitor with a key
     of some collections sees only these. Pass it to `mount` as well. `fetch` downloads a query image
-    by URL; without it, URLs are refused.
+    by URL; without it, URLs are refused. `allowed` are "ocr" and "tags", if visitors may have the
+    text in new images read, and tags chosen.
 
     Raises:
         MissingExtra: Gradio is not installed.
@@ -44,7 +47,13 @@ def build(
     except ModuleNotFoundError as error:
         raise MissingExtra(f"the page needs {error.name}", extra="ui", name=error.name) from error
     return Page(
-        archive, jobs, collection=collection, can_write=can_write, check=check, fetch=fetch
+        archive,
+        jobs,
+        collection=collection,
+        can_write=can_write,
+        check=check,
+        fetch=fetch,
+        allowed=allowed,
     ).blocks
 
 

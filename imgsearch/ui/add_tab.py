@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,13 @@ from imgsearch.archive import Added, Archive, Incoming, Jobs
 from imgsearch.errors import ImgSearchError
 from imgsearch.images import sources
 from imgsearch.library.progress import Progress
-from imgsearch.types import Failure
+from imgsearch.types import Failure, Value
 from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.folder_form import FolderForm
 from imgsearch.ui.gallery import notice
 from imgsearch.ui.messages import describe
 from imgsearch.ui.outcomes import bar, failure_table, sentence
+from imgsearch.ui.values_form import READ, ValuesForm
 from imgsearch.ui.visitor import Require
 
 
@@ -34,7 +35,14 @@ class Upload:
 class AddTab:
     """The tab, created in the current Gradio layout. `into` is the collection name field."""
 
-    def __init__(self, archive: Archive, jobs: Jobs | None, require: Require) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        jobs: Jobs | None,
+        require: Require,
+        *,
+        allowed: Collection[str] = (),
+    ) -> None:
         self._require = require
         self.files = gr.File(
             label="Images", file_count="multiple", type="filepath", height=180, elem_id="files"
@@ -53,27 +61,38 @@ class AddTab:
                 info="of all these images; may be empty",
                 elem_id="label",
             )
+        self.form = ValuesForm(require, allowed=allowed)
         self.add = gr.Button("Add", variant="primary")
         form = None
         if jobs is not None and archive.roots:
-            form = FolderForm(require)
+            form = FolderForm(require, self.form)
         self.outcome = gr.HTML(elem_classes="outcome")
         self.failures = gr.HTML()
         results = [self.outcome, self.failures]
         self.events = [
             self.add.click(
                 self._add,
-                [self.files, self.into, self.label],
+                [self.files, self.into, self.label, self.form.entered, *self.form.inputs],
                 [*results, self.files],
+                js=READ,
                 show_progress="hidden",
                 **PRIVATE,
             )
         ]
         if form is not None:
             self.events += form.connect(self.into, results)
+        self.into.blur(self.form.of, self.into, self.form.fields, show_progress="hidden", **PRIVATE)
 
     def _add(
-        self, files: Sequence[Upload], into: str, label: str, request: gr.Request
+        self,
+        files: Sequence[Upload],
+        into: str,
+        label: str,
+        entered: str,
+        ocr: bool,  # noqa: FBT001 - Gradio passes the values of a form by position
+        tags: str,
+        top: float | None,
+        request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Add the uploaded files; yield the progress, then the result."""
         if not files:
@@ -82,11 +101,13 @@ class AddTab:
         failed: list[Failure] = []
         try:
             archive = self._require(request, "write").archive
+            fields = self.form.values(entered, into.strip(), archive)
             add = partial(
                 archive.add,
-                [_incoming(file, label or "") for file in files],
+                [_incoming(file, label or "", fields) for file in files],
                 collection=into.strip(),
                 found=len(files),
+                analysis=self.form.analysis(ocr=ocr, tags=tags, top=top),
                 on_failure=failed.append,
             )
             for now in progress_of_add(add):
@@ -127,6 +148,11 @@ def _uploads(payload: Any) -> list[Upload]:
     return [Upload(Path(file.path), file.orig_name or Path(file.path).name) for file in files]
 
 
-def _incoming(file: Upload, label: str) -> Incoming:
+def _incoming(file: Upload, label: str, fields: Mapping[str, Value]) -> Incoming:
     name = file.name.replace("\\", "/").rpartition("/")[2]  # in a dropped folder, names are paths
-    return Incoming(name, label=label.strip() or None, reader=lambda: sources.read(str(file.path)))
+    return Incoming(
+        name,
+        label=label.strip() or None,
+        fields=fields,
+        reader=lambda: sources.read(str(file.path)),
+    )

@@ -24,6 +24,7 @@ class Detail:
             with gr.Row():
                 self.more = gr.Button("More like this", variant="primary", min_width=130)
                 self.part = gr.Button("Search a part of it", min_width=130)
+                self.compare = gr.Button("Compare", min_width=100)
         self.full = gr.HTML(js_on_load=script("full"), elem_classes="full")
         self.facts.click(
             self._full_size, self.current, self.full, show_progress="hidden", **PRIVATE

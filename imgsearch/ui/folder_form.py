@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from imgsearch.archive import Jobs, progress_of
+from imgsearch.archive import Analysis, Jobs, progress_of
 from imgsearch.errors import ConfigError, ImgSearchError, SourceError
 from imgsearch.library.progress import SyncReport
 from imgsearch.text import counted
@@ -13,6 +13,7 @@ from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.gallery import notice, table
 from imgsearch.ui.messages import describe
 from imgsearch.ui.outcomes import SHOWN, bar, failure_table, sentence
+from imgsearch.ui.values_form import ValuesForm
 from imgsearch.ui.visitor import Require
 
 
@@ -23,17 +24,18 @@ class _Planned(NamedTuple):
     collection: str
     confirm: bool
     exclude: tuple[str, ...]
+    analysis: Analysis
 
 
 class FolderForm:
-    """The form, created in the current Gradio layout.
+    """The form, created in the current Gradio layout. `values` has more options of an addition.
 
     A sync is carried out after its plan was shown. It is confirmed only if the plan said why it
     must be: otherwise a drive that was unmounted meanwhile would empty the collection.
     """
 
-    def __init__(self, require: Require) -> None:
-        self._require = require
+    def __init__(self, require: Require, values: ValuesForm) -> None:
+        self._require, self._values = require, values
         with gr.Accordion("From a folder of the server", open=False):
             self.folder = gr.Textbox(label="Folder", max_lines=1, elem_id="folder")
             self.exclude = gr.Textbox(
@@ -57,7 +59,7 @@ class FolderForm:
         outputs = [*results, self.carry_out, self.planned]
         start = self.start.click(
             self._start,
-            [self.folder, into, self.exclude, self.in_step],
+            [self.folder, into, self.exclude, self.in_step, *self._values.inputs],
             outputs,
             show_progress="hidden",
             **PRIVATE,
@@ -73,15 +75,20 @@ class FolderForm:
         into: str,
         exclude: str,
         in_step: bool,  # noqa: FBT001 - Gradio passes the values of a form by position
+        ocr: bool,  # noqa: FBT001 - as above
+        tags: str,
+        top: float | None,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Start a job, or show the plan of a sync."""
         patterns = tuple(filter(None, map(str.strip, (exclude or "").splitlines())))
-        planned = _Planned(folder, into.strip(), confirm=False, exclude=patterns)
-        if in_step:
-            yield from self._guarded(self._plan(planned, request))
-        else:
-            yield from self._guarded(self._run(planned, request))
+
+        def states() -> Iterator[tuple[Any, ...]]:
+            analysis = self._values.analysis(ocr=ocr, tags=tags, top=top)
+            planned = _Planned(folder, into.strip(), False, patterns, analysis)  # noqa: FBT003
+            yield from (self._plan if in_step else self._run)(planned, request)
+
+        yield from self._guarded(states())
 
     def _carry_out(
         self, planned: _Planned | None, request: gr.Request
@@ -128,6 +135,7 @@ class FolderForm:
             sync=sync,
             confirm=planned.confirm,
             exclude=planned.exclude,
+            analysis=planned.analysis,
         )
         for job in jobs.watch(job.id):  # noqa: B020 - newer states of the job
             yield bar(progress_of(job)), "", *_NOTHING_PLANNED

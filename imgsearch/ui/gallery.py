@@ -79,17 +79,14 @@ def details(
 ) -> str:
     """Return a large picture of an image, with its metadata. A `player` takes its place."""
     picture = _picture(archive, entry.id, DETAIL, entry.name) + _frame(region)
-    rows = "".join(
-        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
-        for name, value in _facts(entry, score, region).items()
-    )
+    rows = fact_list(_facts(entry, score, region))
     full = (
         f'<button type="button" data-full="{text(entry.id)}" '
         f'title="Show at full size">{picture}</button>'
     )
     return (
         f'<figure class="detail">{player or full}<figcaption>{text(title(entry.name))}'
-        f"</figcaption>{_actions(entry)}</figure><dl>{rows}</dl>"
+        f"</figcaption>{_actions(entry)}</figure>{rows}"
     )
 
 
@@ -101,6 +98,14 @@ def _actions(entry: Entry) -> str:
         f'Open</a><a href="{text(link(entry.id, download=True))}" download="{text(name)}">'
         f'Download</a><button type="button" data-copy="{text(entry.id)}">Copy id</button></p>'
     )
+
+
+def fact_list(facts: Mapping[str, str]) -> str:
+    """Return named facts as an HTML list."""
+    rows = "".join(
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts.items()
+    )
+    return f"<dl>{rows}</dl>"
 
 
 def full_size(archive: Archive, entry: Entry) -> str:
@@ -198,7 +203,7 @@ def _picture(archive: Archive, id_: str, edge: int, name: str) -> str:
 
 
 def data_url(data: bytes) -> str:
-    """Return a picture as a data URL."""
+    """Return the bytes of an image file as a data URL."""
     kind = (images.sniff(data[: images.HEAD]) or "JPEG").lower()
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 

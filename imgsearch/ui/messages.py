@@ -17,6 +17,7 @@ from imgsearch.errors import (
     ImageNotFound,
     ImgSearchError,
     LimitExceeded,
+    MissingExtra,
     ObjectNotFound,
     ObjectStoreError,
     ScopeMissing,
@@ -46,6 +47,7 @@ _SENTENCES: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
     (ConfigError, ""),
     (FieldInvalid, ""),  # of the filter that the visitor wrote
     (LimitExceeded, ""),
+    (MissingExtra, ""),
     (EncoderError, "The model failed; see the server's log."),
     (BackendError, "The vector store does not answer; see the server's log."),
     (CatalogError, "The catalog does not answer; see the server's log."),

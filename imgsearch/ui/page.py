@@ -1,6 +1,6 @@
 """The page layout: a header with the collection, and tabs to search, add and browse."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import gradio as gr
@@ -9,8 +9,9 @@ from imgsearch.archive import Archive, Fetch, Jobs
 from imgsearch.errors import ImgSearchError
 from imgsearch.ui.add_tab import AddTab
 from imgsearch.ui.browse_tab import BrowseTab
+from imgsearch.ui.compare_tab import CompareTab
 from imgsearch.ui.detail import PRIVATE
-from imgsearch.ui.gallery import notice, text
+from imgsearch.ui.gallery import fact_list, notice
 from imgsearch.ui.log_tab import LogTab
 from imgsearch.ui.messages import describe
 from imgsearch.ui.migration_line import migration_line
@@ -42,6 +43,7 @@ class Page:
         can_write: bool,
         check: Check | None,
         fetch: Fetch | None = None,
+        allowed: Collection[str] = (),
     ) -> None:
         self._archive, self._first, self._check = archive, collection, check
         self._jobs = jobs
@@ -79,9 +81,11 @@ class Page:
                 self.add_tab: AddTab | None = None
                 if can_write:
                     with gr.Tab("Add images", id="add"):
-                        self.add_tab = AddTab(archive, jobs, self._require)
+                        self.add_tab = AddTab(archive, jobs, self._require, allowed=allowed)
                 with gr.Tab("Browse", id="browse") as browse:
                     self.browse_tab = BrowseTab(self.collection, self._require, can_write=can_write)
+                with gr.Tab("Compare", id="compare"):
+                    self.compare_tab = CompareTab(self.collection, self._require)
                 with gr.Tab("Log", id="log") as log:
                     self.log_tab = LogTab(self._require)
                 log.select(**self.log_tab.reading)
@@ -95,7 +99,9 @@ class Page:
         header += [rail.collections, rail.label, self.browse_tab.label]
         update: dict[str, Any] = {"inputs": self.collection, "outputs": header, **quick}
         # not after additions, nor by the timer: a visitor may be writing, or have opened a field
-        own = [rail.facets.fields] + ([] if self.add_tab is None else [self.add_tab.into])
+        own = [rail.facets.fields]
+        if self.add_tab is not None:
+            own += [self.add_tab.into, self.add_tab.form.fields]
         choose: dict[str, Any] = {**update, "outputs": [*header, *own], "fn": self._choose}
         first_page: dict[str, Any] = {"fn": self.browse_tab.first, **self.browse_tab.turning}
         # the address comes first, before a visitor can write in its fields
@@ -128,6 +134,11 @@ class Page:
             [search.detail.current, self.tabs],
             **quick,
         ).then(**search.like).then(**search.address.writing)
+        pair = [*self.compare_tab.pictures, self.compare_tab.outcome]
+        for detail in (search.detail, self.browse_tab.detail):
+            detail.compare.click(
+                self.compare_tab.take, [detail.current, pair[0]], pair, **quick
+            ).then(lambda: gr.update(selected="compare"), None, self.tabs, **quick)
         self.browse_tab.detail.part.click(
             lambda: gr.update(selected="search"), None, self.tabs, **quick
         )
@@ -156,8 +167,10 @@ class Page:
         header = self._header(chosen, request)
         header = self._header(chosen, request)
         name = header[0]["value"]
-        into = [name] if self.add_tab is not None else []
-        return *header, self.search_tab.rail.facets.closed(name, request), *into
+        own = [self.search_tab.rail.facets.closed(name, request)]
+        if self.add_tab is not None:
+            own += [name, self.add_tab.form.of(name, request)]
+        return *header, *own
 
     def _header(self, chosen: str, request: gr.Request) -> tuple[Any, ...]:
         others = [self._first]
@@ -197,7 +210,4 @@ def _facts(state: Any) -> str:
         "vectors": f"{state.vectors:,}",
         "model": f"{state.model}, {state.dim}-d",
     }
-    parts = "".join(
-        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in facts.items()
-    )
-    return f"<dl>{parts}</dl>"
+    return fact_list(facts)

@@ -7,7 +7,7 @@ from gradio.processing_utils import save_img_array_to_cache
 
 from imgsearch.ui.detail import PRIVATE
 from imgsearch.ui.theme import script
-from imgsearch.ui.uploads import uploads
+from imgsearch.ui.uploads import uploaded, uploads
 
 _LONGEST: Final = 100_000  # letters of a pasted text; Gradio would attach a longer one as a file
 
@@ -52,7 +52,7 @@ class SearchBar:
             visible=False,
             elem_id="camera",
         )
-        self.camera.preprocess = _file  # a subclass would need its own browser code
+        self.camera.preprocess = uploaded  # a subclass would need its own browser code
         gr.HTML(js_on_load=script("search_bar"), elem_classes="unseen")
         quick: dict[str, Any] = {"show_progress": "hidden", **PRIVATE}
         self.use_camera.click(
@@ -81,8 +81,3 @@ def _asked(payload: Any) -> BarContent:
     if payload is None:
         return BarContent()
     return BarContent(payload.text, payload.files[-1].path if payload.files else None)
-
-
-def _file(payload: Any) -> str | None:
-    """Return the path of the uploaded file, undecoded; Gradio has checked the path."""
-    return payload.path if payload is not None else None

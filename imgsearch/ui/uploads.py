@@ -7,7 +7,7 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _PREFIX: Final = "imgsearch-page-"
 
@@ -29,6 +29,11 @@ def uploads() -> Path:
                 atexit.register(shutil.rmtree, folder, ignore_errors=True)
                 return folder
             os.close(lock)
+
+
+def uploaded(payload: Any) -> str | None:
+    """Return the path of the file in a Gradio payload, undecoded; Gradio has checked the path."""
+    return payload.path if payload is not None else None
 
 
 def remove_abandoned(temporary: Path) -> None:

@@ -105,6 +105,7 @@ def served(drawn, tmp_path_factory):
     with opened(folder / "data", roots=[drawn]) as archive:
         archive.add(archive.folder(drawn / "train"))
         archive.add(copies(drawn), collection="kopien")
+        archive.declare_fields("felder", {"jahr": int, "bezahlt": bool, "ort": str})
         kept = archive.existing("kopien").thresholds
         kept.keep_duplicates({"threshold": 0.8})
         kept.keep_min_scores({"image": {"threshold": 0.9}})

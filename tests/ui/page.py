@@ -56,7 +56,7 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         self.driver.get(self.url)
-        self.until(lambda: "vectors" in self.text(".facts-line"))
+        self.until(lambda: "vectors" in self.text(".facts-line") and self.message())
         return self
 
     def until(self, holds):

@@ -39,6 +39,29 @@ def test_files_are_added_and_a_broken_one_is_reported(page, tmp_path):
     page.until(lambda: counted(page) == before + 2)
 
 
+def test_images_get_values_of_fields_and_tags(page, tmp_path):
+    page.click(".collections [data-name=felder]")
+    page.until(lambda: page.message() == "This collection has no images yet.")
+    page.press("Add images", "button:not([role=tab])")
+    page.one(".field-form [data-field=bezahlt]")
+    page.upload("#files", *write(tmp_path, 1, start=700))
+    page.until(lambda: "bild" in page.text("#files"))
+    page.write("[data-field=jahr]", "2024")
+    page.write("[data-field=ort]", "Köln")
+    page.script("document.querySelector('.field-form [data-field=bezahlt]').value = 'yes'")
+    page.press("Text and tags")
+    page.write("#tags textarea", "a lamp, a dog")
+    page.press("Add")
+    page.until(lambda: page.message() == "1 added.")
+    page.tab("Search")
+    page.click(".tiles button")
+    page.until(lambda: "Köln" in page.text(".facts dl"))
+    facts = page.text(".facts dl")
+    assert "2024" in facts
+    assert "True" in facts
+    assert ("a lamp" in facts) != ("a dog" in facts)
+
+
 def test_browse_is_narrowed_by_a_filter(page):
     page.tab("Browse")
     page.until(page.names)

@@ -74,7 +74,7 @@ def test_header_offers_own_collections_alone(world):
         update, facts, *_ = world.page._header(chosen, world.limited)
         assert (update["value"], update["choices"]) == ("mine", ["mine", "new"])
         assert "<dd>1</dd>" in facts
-    update, *_, into = world.page._choose("of_others", world.limited)
+    update, *_, into, _ = world.page._choose("of_others", world.limited)
     assert (update["value"], into) == ("mine", "mine")
     update, *_ = world.page._header("images", world.whole)
     assert update["choices"] == ["images", "mine", "of_others"]
@@ -149,17 +149,17 @@ def test_images_and_folders_are_not_added_to_another_collection(world):
 
     folder = str(world.folder)
     with gr.Blocks():
-        form = FolderForm(world.page._require)
+        form = FolderForm(world.page._require, world.page.add_tab.form)
     upload = [Upload(world.folder / "x.jpg", "x.jpg")]
     for into in ("of_others", "images", ""):
-        (state,) = world.page.add_tab._add(upload, into, "", world.limited)
+        (state,) = world.page.add_tab._add(upload, into, "", "{}", False, "", 1, world.limited)
         assert "limited to the collections" in state[0]
         for in_step in (False, True):
-            (state,) = form._start(folder, into, "", in_step, world.limited)
+            (state,) = form._start(folder, into, "", in_step, False, "", 1, world.limited)
             assert "limited to the collections" in state[0]
-    *_, state = form._start(folder, "new", "", True, world.limited)
+    *_, state = form._start(folder, "new", "", True, False, "", 1, world.limited)
     assert "2 added" in state[0]
-    *_, state = form._start(folder, "new", "", False, world.limited)
+    *_, state = form._start(folder, "new", "", False, False, "", 1, world.limited)
     assert "2 added" in state[0]
     assert world.archive.entries("of_others").total == 1
     assert world.archive.entries("new").total == 2

@@ -2,7 +2,7 @@
 
 from tests.ui.page import Page
 
-TABS = ("Search", "Add images", "Log", "Browse")
+TABS = ("Search", "Add images", "Compare", "Log", "Browse")
 
 
 def test_no_request_leaves_the_machine(page, served):
