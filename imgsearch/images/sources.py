@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from imgsearch.errors import ConfigError, SourceError
-from imgsearch.images import HEAD, MAX_PIXELS, globs, image_lists, list_files, sniff, videos
+from imgsearch.images import (
+    HEAD,
+    MAX_PIXELS,
+    globs,
+    image_lists,
+    list_files,
+    sniff,
+    tar_shards,
+    videos,
+)
 from imgsearch.images.exclusions import IGNORE_FILE, Exclusions
 from imgsearch.images.files import (
     content_id,
@@ -45,7 +54,7 @@ __all__ = [
 Source: TypeAlias = (
     "str | os.PathLike[str] | Reference | Iterable[str | os.PathLike[str] | Reference]"
 )
-"""A folder, a glob, a list file, an image file, an http or https URL, or an iterable of these."""
+"""A folder, a glob, a list or tar file, an image file, an http or https URL, or an iterable of them."""
 
 MAX_BYTES: Final = 256 * 1024**2
 """Limit for one file in bytes; 50 megapixels of uncompressed 32-bit TIFF take 200 MB."""
@@ -167,6 +176,8 @@ def read(
     if not path or image_lists.URL.match(path):
         raise missing(path)
     path = expand(path)
+    if (member := tar_shards.member_of(path)) is not None:
+        return tar_shards.read_member(*member, max_bytes=max_bytes)
     return (
         videos.read_moment(path, max_pixels=max_pixels)
         if moment_of(path)
@@ -248,6 +259,8 @@ def _find(text: str, walk: _Walk) -> Iterator[Reference] | None:
         return _walk_folder(path, walk)
     if stat.S_ISREG(mode) and path.suffix.lower() in image_lists.SUFFIXES:
         return list_files.listed(path, walk.columns, on_ignored=walk.ignored, on_note=walk.note)
+    if stat.S_ISREG(mode) and tar_shards.is_tar(str(path)):
+        return tar_shards.references(str(path), walk.columns.fields, walk.ignored)
     return iter([Reference(str(path))])
 
 
@@ -296,7 +309,11 @@ def _filter(pattern: Path, paths: Iterable[Path], walk: _Walk) -> Iterator[Refer
     labels: dict[Path, str | None] = {}
     plain = takewhile(lambda part: not glob.has_magic(part), pattern.parts)
     excluded = Exclusions.of(str(Path(*plain)), walk.exclude)
+    tars = tar_shards.is_tar(pattern.name)
     for path in paths:
+        if tars and tar_shards.is_tar(str(path)) and not excluded.cover(str(path)):
+            yield from tar_shards.references(str(path), walk.columns.fields, walk.ignored)
+            continue
         if excluded.cover(str(path)) or not walk.accept(str(path)):
             walk.ignored(str(path))
             continue
