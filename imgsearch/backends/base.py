@@ -56,6 +56,10 @@ class VectorBackend(Closeable):
     def names(self) -> list[str]:
         """Return the names of all collections, sorted."""
 
+    def limits(self) -> str:
+        """Return what this version of the store lacks, and which version has it; "" for nothing."""
+        return ""
+
     def faults(self) -> dict[str, str]:
         """Return the fault of each damaged collection, by name. `names` omits these collections."""
         return {}

@@ -19,15 +19,33 @@ INDEXES: Final[Mapping[str, Mapping[str, int]]] = {
     "flat": {},
     "ivf_flat": {"nlist": 128},
     "ivf_sq8": {"nlist": 128},
-    "ivf_pq": {"nlist": 128, "M": 8},  # Tencent only; M is the number of subvectors
+    "ivf_pq": {"nlist": 128, "M": 8},  # M is the number of subvectors, a byte each
     "hnsw": {"M": 16, "efConstruction": 200},  # as in Tencent's examples
+    "hnsw_sq": {"M": 16, "efConstruction": 200, "bits": 8},
+    "ivf_rabitq": {"nlist": 128, "refine_bits": 8},
+    "diskann": {},
+    "gpu_cagra": {"intermediate_graph_degree": 64, "graph_degree": 32},
 }
-"""The index kinds, with default build parameters."""
+"""The index kinds, with default build parameters.
+
+Of a number of a vector, `hnsw_sq` keeps `bits` bits: 6, 8 or 16. `ivf_rabitq` keeps one, and beside
+it `refine_bits` (6, 8, 16 or 32) to order the nearest rows.
+"""
+
+BITS: Final[Mapping[str, frozenset[int]]] = {
+    "bits": frozenset({6, 8, 16}),
+    "refine_bits": frozenset({6, 8, 16, 32}),
+}
+"""The values of parameters that count bits."""
+
+COMMON_INDEXES: Final = frozenset({"flat", "ivf_flat", "ivf_sq8", "ivf_pq", "hnsw"})
+"""The kinds that each store builds which builds any."""
 
 METRIC_NAMES: Final[Mapping[str, Metric]] = {metric.upper(): metric for metric in METRICS}
 """Maps the metric names of Milvus and Tencent VectorDB to imgsearch's."""
 
 _MAX_EF: Final = 32_768  # the limit of Milvus and of Tencent's SDK
+_MAX_LIST: Final = 65_535  # the limit of Milvus
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +74,11 @@ class Index:
                 )
             if value < 1:
                 raise ConfigError(f"index {self.kind}: {name} must be at least 1, not {value}")
+            if name in BITS and value not in BITS[name]:
+                allowed = ", ".join(map(str, sorted(BITS[name])))
+                raise ConfigError(
+                    f"index {self.kind}: {name} must be one of {allowed}, not {value}"
+                )
         object.__setattr__(self, "params", {**known, **self.params})
 
     @classmethod
@@ -84,20 +107,26 @@ class Index:
         return cls(kind, {name: int(params[name]) for name in INDEXES[kind] if params.get(name)})
 
     def search_params(self, k: int, effort: int | None) -> dict[str, int]:
-        """Return the search parameters for `k` hits. `effort` is the search breadth (ef, nprobe).
+        """Return the search parameters for `k` hits. `effort` is the breadth, as ef or nprobe.
 
         Defaults favor recall, because a missed neighbor costs a user more than a millisecond.
-        HNSW: ef = 2 k, at least 256. An `effort` below k is raised to k, because Milvus rejects it;
-        Tencent's own default is 10. IVF: nprobe = a quarter of the cells, at least 16.
+        HNSW: ef = 2 k, at least 256; search_list of DiskANN and itopk_size of CAGRA likewise. An
+        `effort` below k is raised to k, because Milvus rejects it; Tencent's own default is 10.
+        IVF: nprobe = a quarter of the cells, at least 16.
 
         Recall@10 with the default parameters on milvus-lite 3.2.2, 10,000 rows of 128 dimensions,
         100 queries: 1.00 for vectors around 200 centers (IVF_SQ8 0.96); for Gaussian noise, which
         is unlike any embedding, 0.97 with HNSW and 0.63 with IVF. On Milvus 2.3.5 with 50,000 x 512
         around 1,000 centers: 0.999 with ef 256; 0.984 with ef 128 in one run of five.
         """
+        breadth = max(effort or max(256, 2 * k), k)
         match self.kind:
-            case "hnsw":
-                return {"ef": min(max(effort or max(256, 2 * k), k), _MAX_EF)}
+            case "hnsw" | "hnsw_sq":
+                return {"ef": min(breadth, _MAX_EF)}
+            case "diskann":
+                return {"search_list": min(breadth, _MAX_LIST)}
+            case "gpu_cagra":  # whose lists have a multiple of 32 entries
+                return {"itopk_size": -(-breadth // 32) * 32}
             case "flat":
                 return {}
             case _:

@@ -105,7 +105,7 @@ def index(command: F) -> F:
     kind = click.option(
         "--index",
         metavar="KIND",
-        help="Index: flat, ivf_flat:nlist=128, ivf_sq8:nlist=128 or hnsw:M=16.",
+        help="Index: flat, ivf_flat:nlist=128, ivf_sq8, hnsw:M=16 …; docs/indexes.md has all.",
     )
     metric = click.option(
         "--metric", type=click.Choice(stores.METRICS), help="Metric that compares vectors."

@@ -158,7 +158,7 @@ def _free(name: str, taken: Names[str]) -> str:
 
 def _print(done: "Tuning", commands: list[str]) -> None:
     disk = any(trial.disk is not None for trial in done.measurements)  # embedded stores only
-    columns = ("recall", "p50", "p95", "p99", "build", "MB*", *["disk"] * disk)
+    columns = ("recall", "p50", "p95", "p99", "build", "MB*", "B/vec*", *["disk"] * disk)
     rows = [(*_cells(trial)[: len(columns)], _index_option(trial)) for trial in done.measurements]
     show.table((*columns, "index@effort"), rows, right=len(columns))
     show.note(
@@ -166,7 +166,8 @@ def _print(done: "Tuning", commands: list[str]) -> None:
         f"{counted(done.searched, 'vector')} that were searched ({done.dim}-d, {done.metric}), "
         f"in {done.url}. p50, p95, p99: "
         "milliseconds a query, one at a time, after a warm-up; build: seconds to write and index; "
-        "MB*: the index in memory, by formula, not measured; --json has more. "
+        "MB*: the index in memory, and B/vec*: for a vector in bytes, by formula, not measured; "
+        "--json has more. "
         f"The collection has {done.index} now."
     )
     for line in done.notes:
@@ -200,6 +201,7 @@ def _cells(trial: "Measurement") -> tuple[str, ...]:
         *(f"{time:.2f}" for time in (trial.p50, trial.p95, trial.p99)),
         f"{trial.write + trial.build:.1f}",
         f"{trial.memory / 1e6:.1f}",
+        f"{trial.bytes_per_vector:,.0f}",
         "" if trial.disk is None else f"{trial.disk / 1e6:.1f}",
     )
 

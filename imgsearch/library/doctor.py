@@ -160,12 +160,14 @@ def check_store(store: Store, timeout: float) -> Iterator[Finding]:
         started = monotonic()
         with backends.connect(url, token=store.token, timeout=timeout) as backend:
             names, faults = versions.collections(backend), backend.faults()
+            limits = backend.limits()
         seconds = monotonic() - started
     except ImgSearchError as error:
         yield Finding(what, "wrong", str(error), _advice(error, store))
         return
     collections = ", ".join(names) or "no collection yet"
-    yield Finding(what, "ok", f"responds in {seconds:.2f} s; {collections}")
+    limited = f"; {limits}" if limits else ""
+    yield Finding(what, "ok", f"responds in {seconds:.2f} s; {collections}{limited}")
     for name, fault in faults.items():
         yield Finding(f"collection {name}", "wrong", f"in {store.url}: {fault}", _DAMAGED)
 

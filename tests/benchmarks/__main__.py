@@ -5,6 +5,7 @@ import platform
 from importlib.metadata import version
 
 from tests.benchmarks import (
+    bulk,
     dedup,
     index,
     latency,
@@ -31,6 +32,7 @@ def main():
     index.main()
     scale.main()
     sizes.main()
+    bulk.main([])
     tuning.main()
     dedup.main()
     unchanged.main()

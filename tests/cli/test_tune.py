@@ -36,7 +36,7 @@ def test_table_is_on_standard_output_and_messages_on_standard_error(run, filled)
     done = run("tune", "--db", filled, "--queries", 50, "--index", "flat", "--index", "hnsw@10,400")
     assert done.exit_code == 0, done.output
     header, flat, low, high, *commands = done.stdout.splitlines()
-    assert header.split() == "recall p50 p95 p99 build MB* disk index@effort".split()  # noqa: SIM905
+    assert header.split() == "recall p50 p95 p99 build MB* B/vec* disk index@effort".split()  # noqa: SIM905
     assert flat.split()[0] == "1.0000"
     assert flat.split()[-1] == "flat"
     assert [line.rpartition("@")[2].strip() for line in (low, high)] == ["10", "400"]

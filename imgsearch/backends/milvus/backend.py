@@ -26,10 +26,18 @@ from imgsearch.backends.milvus.collection import ROWS, MilvusCollection
 from imgsearch.backends.milvus.connection import LONG, Connection
 from imgsearch.backends.milvus.embedded import is_of_disk
 from imgsearch.backends.milvus.errors import text_of
+from imgsearch.backends.milvus.indexes import (
+    LITE,
+    SERVER,
+    build_params,
+    check_dimension,
+    limits,
+    needs_version,
+    require_version,
+)
 from imgsearch.backends.milvus.layout import Layout
 from imgsearch.backends.milvus.schema import (
     BINARY,
-    BUILT,
     COLUMNS,
     PROPERTY,
     check_index,
@@ -59,7 +67,7 @@ class Backend(VectorBackend):
         self._timeout, self._token = self.connection.timeout, token
         server = self.connection.path is None
         self.capabilities = Capabilities(
-            BUILT,
+            SERVER if server else LITE,
             persistent=True,
             shared=server,
             metrics=frozenset(METRICS) if server else FLOAT_METRICS,  # lite 3.2.2 has no bits
@@ -73,6 +81,13 @@ class Backend(VectorBackend):
             if folder := self.connection.folder:  # lite fails to list any if one is damaged
                 return milvus_folder.names(folder)
             return sorted(client.list_collections(timeout=self._timeout))
+
+    @override
+    def limits(self) -> str:
+        if self.connection.path is not None:
+            return ""
+        with self.calling() as client:
+            return limits(self._version(client))
 
     @override
     def faults(self) -> dict[str, str]:
@@ -164,7 +179,7 @@ class Backend(VectorBackend):
         if self.connection.path is not None:
             return None
         with self.calling() as client:
-            version = str(client.get_server_version(timeout=self._timeout))
+            version = self._version(client)
         words = self.described(collection.name, FieldNames()).layout.has_words
         return importer(self.connection, collection.name, self._token, version, has_words=words)
 
@@ -272,6 +287,9 @@ class Backend(VectorBackend):
         folder = self.connection.folder
         return not folder or milvus_folder.is_whole(folder, name, store=self.connection.path)
 
+    def _version(self, client: MilvusClient) -> str:
+        return str(client.get_server_version(timeout=self._timeout))
+
     def _aliases(self, client: MilvusClient, name: str = "") -> list[str]:
         """Return the aliases of a collection, or without a name all aliases of the database."""
         # without db_name Milvus 2.3.5 uses the default database
@@ -284,13 +302,16 @@ class Backend(VectorBackend):
 
     def _create(self, client: MilvusClient, name: str, schema: Schema) -> None:
         self.require_metric(schema)
-        built = BINARY if schema.is_binary else BUILT
+        built = BINARY if schema.is_binary else self.capabilities.indexes
         if schema.index.kind not in built:
             kinds = ", ".join(sorted(built))
             by = f" by {schema.metric}" if schema.is_binary else ""
             raise IndexRefused(
                 f"{self.url} cannot build {schema.index.kind}{by}. Use one of {kinds}."
             )
+        check_dimension(schema.index, schema.dim)
+        if needs_version(schema.index.kind):
+            require_version(self.url, schema.index, self._version(client))
         self.connection.check_writable()
         if folder := self.connection.folder:
             milvus_folder.free_name(folder, name)
@@ -340,7 +361,7 @@ class Backend(VectorBackend):
     def _build(
         self, client: MilvusClient, name: str, schema: Schema, *, with_words: bool = False
     ) -> None:
-        build = dict(schema.index.params)
+        build = build_params(schema.index)
         params = client.prepare_index_params()
         params.add_index(
             "vector",

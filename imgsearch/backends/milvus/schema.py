@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described
+from imgsearch.backends.milvus.indexes import SERVER, own_params
 from imgsearch.backends.milvus.layout import Layout
 from imgsearch.backends.schema import (
-    INDEXES,
     METRIC_NAMES,
     Index,
     Schema,
@@ -31,13 +31,11 @@ _TYPES: Final[Mapping[str, FieldType]] = {
     **{column: kind for kind, column in COLUMNS.items()},
     "INT8": "int", "INT16": "int", "INT32": "int", "FLOAT": "float",
 }  # fmt: skip
-# without ivf_pq: lite accepts it, but then searches by brute force
-BUILT: Final = frozenset(INDEXES) - {"ivf_pq"}
 BINARY: Final = frozenset({"flat", "ivf_flat"})
 """The index kinds for bits."""
 # AUTOINDEX is HNSW in milvus-lite and in Milvus' default configuration
 _KINDS: Final = {
-    **{kind.upper(): kind for kind in sorted(BUILT)},
+    **{kind.upper(): kind for kind in sorted(SERVER)},
     **{f"BIN_{kind.upper()}": kind for kind in sorted(BINARY)},
     "AUTOINDEX": "hnsw",
 }
@@ -70,7 +68,7 @@ def described(
         layout = replace(layout, schema=_with_index(name, layout.schema, index))
     if identity is None:
         known = index or {}
-        built = known.get("index_type"), known.get("metric_type"), index_params(known)
+        built = known.get("index_type"), known.get("metric_type"), own_params(known)
         identity = description["collection_id"], *built
     return Described(name, layout, index is not None, identity)
 
@@ -101,7 +99,7 @@ def _with_index(name: str, schema: Schema, index: Mapping[str, Any]) -> Schema:
             f"{schema.metric}. Release the collection and drop the index; imgsearch builds its own."
         )
     known = schema.index.params if kind == schema.index.kind else {}
-    return replace(schema, index=Index.of_store(kind, {**known, **index_params(index)}))
+    return replace(schema, index=Index.of_store(kind, {**known, **own_params(index)}))
 
 
 def check_index(index: Mapping[str, Any], schema: Schema) -> None:
@@ -112,21 +110,13 @@ def check_index(index: Mapping[str, Any], schema: Schema) -> None:
     """
     requested = {"index_type": index_type(schema), "metric_type": schema.metric.upper()}
     built = {name: index.get(name) for name in requested}
-    params = index_params(index)
+    params = own_params(index)
     wrong = any(params.get(name) != value for name, value in schema.index.params.items())
     if built != requested or wrong:
         raise IndexRefused(
             f"Milvus built another index than {schema.index} with {schema.metric}: {built} with "
             f"{params}"
         )
-
-
-def index_params(index: Mapping[str, Any]) -> dict[str, int]:
-    """Return the build parameters from describe_index, which lite nests and servers do not."""
-    nested = index.get("params")
-    known = {**(nested if isinstance(nested, Mapping) else {}), **index}
-    names = {name for params in INDEXES.values() for name in params}
-    return {name: int(known[name]) for name in names if name in known}
 
 
 def searched_vector(description: Mapping[str, Any], names: FieldNames) -> str:
@@ -181,7 +171,7 @@ def _foreign(
             f"imgsearch or missing ({dict(index) if index else 'none'}). Build one of "
             f"{', '.join(_KINDS)}."
         )
-    built = Index.of_store(_KINDS[index["index_type"]], index_params(index))
+    built = Index.of_store(_KINDS[index["index_type"]], own_params(index))
     dynamic = bool(description["enable_dynamic_field"])
     others = {n: kind for n, kind in types.items() if n != key and not kind.endswith("_VECTOR")}
     fields = {n: _TYPES[kind] for n, kind in others.items() if kind in _TYPES and can_filter(n)}

@@ -21,7 +21,7 @@ from typing_extensions import override
 from imgsearch.backends.base import Capabilities, VectorBackend, filled, require_schema
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.identity import Described
-from imgsearch.backends.schema import INDEXES, Schema
+from imgsearch.backends.schema import COMMON_INDEXES, Schema
 from imgsearch.backends.tencent.address import Options
 from imgsearch.backends.tencent.calls import (
     COLLECTION_EXISTS,
@@ -64,7 +64,7 @@ class Backend(VectorBackend):
                 f"database name {self.database!r} in {url} is invalid. Use a letter, then letters, "
                 "digits, - or _."
             )
-        self.capabilities = Capabilities(frozenset(INDEXES), persistent=True, shared=True)
+        self.capabilities = Capabilities(COMMON_INDEXES, persistent=True, shared=True)
         self._options = Options.parse(parts.query)
         self.number = 4 if is_rpc(url) else 22  # bytes of a float: 4 in gRPC, about 22 in JSON
         self.calls = Calls(url, open_client(url, token, timeout), timeout)

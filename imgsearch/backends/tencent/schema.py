@@ -15,7 +15,7 @@ import numpy as np
 
 from imgsearch.backends.collection import row_vector
 from imgsearch.backends.schema import (
-    INDEXES,
+    COMMON_INDEXES,
     METRIC_NAMES,
     Index,
     Schema,
@@ -132,7 +132,7 @@ def parsed(name: str, description: str | None, indexes: Sequence[Mapping[str, An
             metric.
     """
     vectors = [index for index in indexes if index["fieldName"] == "vector"]
-    kinds = {kind.upper(): kind for kind in INDEXES}
+    kinds = {kind.upper(): kind for kind in COMMON_INDEXES}
     if description and description.startswith(MARK):
         schema = Schema.from_json(description.removeprefix(MARK))
         metric = vectors[0].get("metricType") if vectors else None
@@ -191,7 +191,8 @@ def check_creatable(name: str, schema: Schema) -> None:
 
     Raises:
         ConfigError: the name starts with an underscore, or vectors have too many dimensions.
-        IndexRefused: for IVF_PQ, M does not divide the number of dimensions.
+        IndexRefused: the service has no such index; or for IVF_PQ, M does not divide the number of
+            dimensions.
     """
     if name.startswith("_"):
         raise ConfigError(
@@ -201,6 +202,11 @@ def check_creatable(name: str, schema: Schema) -> None:
         raise ConfigError(
             f"{schema.dim:,} dimensions are too many: Tencent VectorDB takes at most {MAX_DIM:,}. "
             "Reduce the vectors with `imgsearch reduce`."
+        )
+    if schema.index.kind not in COMMON_INDEXES:
+        raise IndexRefused(
+            f"Tencent VectorDB cannot build {schema.index.kind}. Use one of "
+            f"{', '.join(sorted(COMMON_INDEXES))}."
         )
     if schema.index.kind == "ivf_pq" and schema.dim % schema.index.params["M"]:
         raise IndexRefused(

@@ -1,6 +1,6 @@
 """Candidates for index tuning: indexes with build parameters and search efforts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import log2, sqrt
 from typing import Final
@@ -8,8 +8,21 @@ from typing import Final
 from imgsearch.backends import Index
 from imgsearch.errors import ConfigError
 
+FEW: Final = 50_000  # rows; below this, Milvus scans many rows by brute force with any index
 _EF: Final = (16, 32, 64, 128, 256, 512)  # besides the default, which is 2 k, at least 256
 _NPROBE: Final = (1, 4, 16, 64)  # besides the default, which is a quarter of the cells
+
+_BYTES: Final[Mapping[str, Callable[[int, Mapping[str, int]], float]]] = {
+    "flat": lambda dim, _: 4 * dim,
+    "ivf_flat": lambda dim, _: 4 * dim + 8,
+    "ivf_sq8": lambda dim, _: dim + 8,
+    "ivf_pq": lambda _, params: params["M"] + 8,
+    "ivf_rabitq": lambda dim, params: -(-dim // 8) + 16 + dim * params["refine_bits"] / 8,
+    "hnsw": lambda dim, params: 4 * dim + 8 * params["M"],
+    "hnsw_sq": lambda dim, params: dim * params["bits"] / 8 + 8 * params["M"],
+    "diskann": lambda dim, _: 4 * dim * (0.125 + 0.1),
+    "gpu_cagra": lambda dim, params: 4 * (dim + params["graph_degree"]),
+}  # for a row of `dim` numbers; see `memory_estimate`
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +62,20 @@ class Candidate:
         match index.kind:
             case "flat":
                 return cls(index, (None,))
-            case "hnsw":
+            case "hnsw" | "hnsw_sq" | "diskann" | "gpu_cagra":
                 return cls(index, _clamp(index, k, [*_EF, max(256, 2 * k)]))
             case _:
                 quarter = max(16, index.params["nlist"] // 4)
                 return cls(index, _clamp(index, k, [*_NPROBE, quarter]))
 
 
-def candidates(present: Index, *, rows: int, k: int) -> list[Candidate]:
+def candidates(
+    present: Index, *, rows: int, k: int, dim: int = 0, kinds: Container[str] = ()
+) -> list[Candidate]:
     """Return the present index, followed by common candidates for `rows` rows.
 
-    IVF indexes get 4 sqrt(rows) cells, rounded to a power of two.
+    IVF indexes get 4 sqrt(rows) cells, rounded to a power of two. From 50,000 rows on, those of
+    `kinds` that save memory are candidates, too.
 
     Source: Milvus' performance FAQ, "How to set nlist and nprobe for IVF indexes".
     """
@@ -72,6 +88,11 @@ def candidates(present: Index, *, rows: int, k: int) -> list[Candidate]:
         Index("hnsw", {"M": 16, "efConstruction": 200}),
         Index("hnsw", {"M": 32, "efConstruction": 200}),
     ]
+    if rows >= FEW:
+        small = [Index("hnsw_sq"), Index("ivf_rabitq", {"nlist": nlist}), Index("diskann")]
+        if dim % 4 == 0:  # a byte for four numbers, a sixteenth of the memory
+            small.append(Index("ivf_pq", {"nlist": nlist, "M": max(dim // 4, 1)}))
+        indexes += [index for index in small if index.kind in kinds]
     different = {str(index): index for index in indexes}
     return [Candidate.of(index, k=k) for index in different.values()]
 
@@ -79,27 +100,22 @@ def candidates(present: Index, *, rows: int, k: int) -> list[Candidate]:
 def memory_estimate(index: Index, *, rows: int, dim: int) -> int:
     """Return the estimated memory of an index in bytes.
 
-    Per row: FLAT 4 d, IVF_FLAT 4 d + 8, IVF_SQ8 d + 8, IVF_PQ M + 8, HNSW 4 d + 8 M. IVF indexes
-    add 4 d per cell. Fields, and a server's memory apart from its indexes, are not included.
+    Per row: FLAT 4 d, IVF_FLAT 4 d + 8, IVF_SQ8 d + 8, IVF_PQ M + 8, HNSW 4 d + 8 M, HNSW_SQ
+    d bits / 8 + 8 M. IVF_RABITQ has one bit for each number, 8 bytes for their length and sum, and
+    d refine_bits / 8. DiskANN keeps an eighth of the vectors as codes and a tenth in its cache;
+    GPU_CAGRA has 4 d + 4 graph_degree, in the memory of the GPU. IVF indexes add 8 per row and 4 d
+    per cell. Fields, and a server's memory apart from its indexes, are not included.
 
-    Source: the tables of https://github.com/facebookresearch/faiss/wiki/Faiss-indexes
+    Sources: the tables of https://github.com/facebookresearch/faiss/wiki/Faiss-indexes;
+    common.DiskIndex.PQCodeBudgetGBRatio and SearchCacheBudgetGBRatio in Milvus' configuration.
     """
     cells = 4 * dim * index.params.get("nlist", 0)
-    match index.kind:
-        case "ivf_flat":
-            return rows * (4 * dim + 8) + cells
-        case "ivf_sq8":
-            return rows * (dim + 8) + cells
-        case "ivf_pq":
-            return rows * (index.params["M"] + 8) + cells
-        case "hnsw":
-            return rows * (4 * dim + 8 * index.params["M"])
-        case _:
-            return rows * 4 * dim
+    formula = _BYTES.get(index.kind, _BYTES["flat"])
+    return round(rows * formula(dim, index.params)) + cells
 
 
 def _clamp(index: Index, k: int, efforts: Sequence[int]) -> tuple[int, ...]:
     """Clamp efforts to the range of an index. Returns them sorted, without duplicates."""
-    if index.kind == "hnsw":
+    if "nlist" not in index.params:
         return tuple(sorted({max(effort, k) for effort in efforts}))
     return tuple(sorted({min(effort, index.params["nlist"]) for effort in efforts}))

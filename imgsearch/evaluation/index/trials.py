@@ -42,10 +42,10 @@ class Measurement:
     queries. `p50`, `p95` and `p99` are milliseconds per query, for queries sent one at a time.
     `write` is the time for writing the rows, and `build` the time from then until all rows are
     indexed, in seconds; if a store indexes while it writes, `write` includes part of the build.
-    `memory` is an estimate in bytes. `disk` is the growth of an embedded store's folder in bytes,
-    or None for other stores. `indexed` is the number of indexed rows that the store reports.
-    `exact` means that the index compares all rows. `short` is the number of queries with too few
-    hits.
+    `memory` is an estimate in bytes, and `bytes_per_vector` its share for one vector. `disk` is the
+    growth of an embedded store's folder in bytes, or None for other stores. `indexed` is the number
+    of indexed rows that the store reports. `exact` means that the index compares all rows. `short`
+    is the number of queries with too few hits.
     """
 
     index: str
@@ -63,6 +63,7 @@ class Measurement:
     indexed: int
     exact: bool
     short: int
+    bytes_per_vector: float = 0.0
 
 
 class Trials:
@@ -114,6 +115,7 @@ class Trials:
             after = _size(self._store.url)
             disk = None if before is None or after is None else after - before
             indexed = trial.settle()
+            memory = memory_estimate(candidate.index, rows=self.truth.rows, dim=schema.dim)
             measurements = []
             for done, effort in enumerate(candidate.efforts, 1):
                 results, times = self._search(trial, effort)
@@ -133,13 +135,12 @@ class Trials:
                         p99=p99,
                         write=written - started,
                         build=built - written,
-                        memory=memory_estimate(
-                            candidate.index, rows=self.truth.rows, dim=schema.dim
-                        ),
+                        memory=memory,
                         disk=disk,
                         indexed=indexed,
                         exact=candidate.index.kind == "flat",
                         short=sum(len(hits) < self.truth.wanted for hits in results),
+                        bytes_per_vector=round(memory / self.truth.rows, 1),
                     )
                 )
                 self._report(f"searching {candidate.index}", done, len(candidate.efforts))

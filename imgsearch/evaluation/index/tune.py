@@ -6,11 +6,10 @@ from typing import Any, Final
 
 from imgsearch.backends import FieldNames, Metric, VectorBackend, versions
 from imgsearch.errors import ConfigError, IndexRefused
-from imgsearch.evaluation.index.candidates import Candidate, candidates
+from imgsearch.evaluation.index.candidates import FEW, Candidate, candidates
 from imgsearch.evaluation.index.trials import PREFIX, SEED, Measurement, OnProgress, Trials
 from imgsearch.text import counted
 
-FEW: Final = 50_000  # rows; below this, Milvus scans many rows by brute force with any index
 _NEAR: Final = 1.1  # ratio of search times; smaller ratios are noise
 
 
@@ -97,7 +96,15 @@ def tune(
             "images first."
         )
     tried, notes = _buildable(
-        wanted or candidates(origin.schema.index, rows=total - number, k=k), store
+        wanted
+        or candidates(
+            origin.schema.index,
+            rows=total - number,
+            k=k,
+            dim=origin.schema.dim,
+            kinds=store.capabilities.indexes,
+        ),
+        store,
     )
     notes += _leftover_notes(store)
     report = on_progress or (lambda _stage, _done, _total: None)

@@ -20,7 +20,8 @@ from imgsearch.backends import Index, Schema, canonical, connect
 from imgsearch.backends.milvus import collection as milvus_collection
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.backends.milvus.filters import quoted, rendered
-from imgsearch.backends.milvus.schema import check_index, index_params
+from imgsearch.backends.milvus.indexes import own_params
+from imgsearch.backends.milvus.schema import check_index
 from imgsearch.errors import (
     BackendError,
     BackendUnavailable,
@@ -136,7 +137,7 @@ def test_unindexed_collection_is_completed(store: Backend) -> None:
         client.drop_index("a", "vector")
     assert store.index("a") is None
     store.open("a").upsert(records("ab"))
-    assert index_params(store.index("a") or {}) == {"nlist": 9}
+    assert own_params(store.index("a") or {}) == {"nlist": 9}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_index_parameters_are_honored(store: Backend, text: str, params: dict[st
     store.create("a", Schema(4, index=Index.parse(text)))
     described = store.index("a")
     assert described is not None
-    assert index_params(described) == params
+    assert own_params(described) == params
     assert described["index_type"] == text.partition(":")[0].upper()
 
 

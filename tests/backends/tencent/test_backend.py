@@ -113,6 +113,7 @@ def test_created_collection_matches_the_schema(
         ("_a", Schema(4), ConfigError),
         ("a", Schema(4_097), ConfigError),
         ("a", Schema(9, index=Index("ivf_pq")), IndexRefused),
+        ("a", Schema(8, index=Index("diskann")), IndexRefused),
         ("a", Schema(4, index=Index("hnsw", {"M": 65})), IndexRefused),
     ],
 )
@@ -271,6 +272,11 @@ def test_flush_trains_an_ivf_index_with_enough_rows(cloud: Backend, emulator: Em
         ("ivf_flat", 10, None, {"nprobe": 32}),
         ("ivf_sq8:nlist=8", 10, 99, {"nprobe": 8}),
         ("ivf_pq:nlist=1000", 10, None, {"nprobe": 250}),
+        ("hnsw_sq", 10, 300, {"ef": 300}),
+        ("ivf_rabitq:nlist=64", 10, 32, {"nprobe": 32}),
+        ("diskann", 300, None, {"search_list": 600}),
+        ("diskann", 10, 99_999, {"search_list": 65_535}),
+        ("gpu_cagra", 10, 40, {"itopk_size": 64}),
     ],
 )
 def test_search_breadth(index: str, k: int, effort: int | None, expected: dict[str, int]) -> None:

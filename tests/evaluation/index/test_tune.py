@@ -348,6 +348,11 @@ def test_candidates_start_with_the_current_index_without_repeats():
         ("ivf_sq8:nlist=4", 100 * (8 + 8) + 4 * 32),
         ("ivf_pq:nlist=4,M=2", 100 * (2 + 8) + 4 * 32),
         ("hnsw:M=16", 100 * (32 + 128)),
+        ("hnsw_sq:M=16,bits=6", 100 * (6 + 128)),
+        ("hnsw_sq:M=16,bits=16", 100 * (16 + 128)),
+        ("ivf_rabitq:nlist=4,refine_bits=8", 100 * (1 + 16 + 8) + 4 * 32),
+        ("diskann", 720),  # 32 bytes, an eighth and a tenth of them: 7.2
+        ("gpu_cagra:graph_degree=32", 100 * (32 + 128)),
     ],
 )
 def test_memory_estimate_matches_the_formula(index, wanted):
@@ -370,3 +375,16 @@ def test_cheapest_is_the_fastest_or_a_smaller_equally_fast_one():
     assert cheapest(every, 0.98) == slow
     assert cheapest(every, 0.5) == hasty
     assert cheapest([hasty], 0.95) is None
+
+
+def test_indexes_for_size_are_candidates_where_a_store_builds_them():
+    kinds = {"hnsw", "hnsw_sq", "ivf_pq", "diskann"}
+    few = candidates(Index("hnsw"), rows=49_999, k=10, dim=512, kinds=kinds)
+    assert not {"hnsw_sq", "ivf_pq"} & {candidate.index.kind for candidate in few}
+    many = candidates(Index("hnsw"), rows=50_000, k=10, dim=512, kinds=kinds)
+    assert [str(candidate.index) for candidate in many[5:]] == [
+        "hnsw_sq:M=16,efConstruction=200,bits=8",
+        "diskann",
+        "ivf_pq:nlist=1024,M=128",
+    ]
+    assert many[6].efforts == (16, 32, 64, 128, 256, 512)
