@@ -20,8 +20,8 @@ SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/.core  ## index a gallery, search it, write demo/index.html
-	$(BIN)/python -m imgsearch demo
+demo: .venv/.core  ## search PHOTOS=FOLDER, or a gallery, and write demo/index.html
+	$(BIN)/python -m imgsearch demo $(if $(PHOTOS),"$(PHOTOS)")
 
 test: check pytest  ## everything: linters, types, layers, tests, notebooks
 

@@ -51,6 +51,15 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultGroup:
+    """Results below a heading. `note` is a line of text between them."""
+
+    title: str
+    results: Sequence[Result]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
     """The words that a page uses for a query, a hit, several hits, and no results."""
 
@@ -65,26 +74,32 @@ def results_page(
     results: Sequence[Result],
     *,
     facts: Mapping[str, str] = {},
+    lead: str = "",
     sections: Sequence[Section] = (),
+    groups: Sequence[ResultGroup] = (),
+    last: Sequence[Section] = (),
     words: Words = Words(),
 ) -> str:
     """Return an HTML page with a row for each result. It must be saved as UTF-8.
 
-    `facts` maps names to values, such as the encoder and the store, and is shown at the top.
-    `sections` come between the facts and the results.
+    `lead` is the first line of text. `facts` maps names to values, such as the encoder and the
+    store, and is shown below. `sections` come between the facts and the results, `groups` of
+    further results and `last` sections after them.
     """
     definitions = "".join(
         f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items()
     )
-    rows = "\n".join(_row(number, result, words) for number, result in enumerate(results, 1))
+    rows = _rows(results, words) + "".join(_group(group, words) for group in groups)
     return _PAGE.format(
         policy=_POLICY,
         name=_text(title, isolate=False),  # a title element does not interpret tags
         title=_text(title),
         style=_STYLE,
+        lead=f'<p class="lead">{_text(lead)}</p>' if lead else "",
         facts=f"<dl>{definitions}</dl>" if definitions else "",
         sections="".join(map(_section, sections)),
         rows=rows or ("" if sections else f'<p class="none">{_text(words.none)}</p>'),
+        last="".join(map(_section, last)),
     )
 
 
@@ -96,6 +111,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
         "</div>"
     )
+
+
+def commands(lines: Sequence[str]) -> str:
+    """Return lines to type, as HTML. The texts are escaped."""
+    return f"<pre>{_text(chr(10).join(lines), isolate=False, lines=True)}</pre>"
 
 
 def collapsed(summary: str, body: str) -> str:
@@ -111,6 +131,16 @@ def escape(value: str) -> str:
 def _section(section: Section) -> str:
     note = f'<p class="note">{_text(section.note)}</p>' if section.note else ""
     return f"<section><h2>{_text(section.title)}</h2>{section.body}{note}</section>"
+
+
+def _group(group: ResultGroup, words: Words) -> str:
+    note = f'<p class="caption">{_text(group.note)}</p>' if group.note else ""
+    head = f'<div class="group"><h2>{_text(group.title)}</h2>{note}</div>'
+    return head + _rows(group.results, words)
+
+
+def _rows(results: Sequence[Result], words: Words) -> str:
+    return "\n".join(_row(number, result, words) for number, result in enumerate(results, 1))
 
 
 def _row(number: int, result: Result, words: Words) -> str:
@@ -164,8 +194,13 @@ def _picture(thumb: Thumb, role: str) -> str:
     )
 
 
-def _text(value: str, *, isolate: bool = True) -> str:
-    """Return `value` escaped for HTML. `isolate` isolates its writing direction."""
+def _text(value: str, *, isolate: bool = True, lines: bool = False) -> str:
+    """Return `value` escaped for HTML. `isolate` isolates its writing direction.
+
+    Control characters become spaces, but with `lines` line breaks stay.
+    """
+    if lines:
+        return "\n".join(_text(line, isolate=isolate) for line in value.split("\n"))
     plain = _CONTROLS.sub(" ", value).encode("utf-8", "replace").decode()  # lone surrogates → ?
     safe = html.escape(plain, quote=True)
     return f"<bdi>{safe}</bdi>" if isolate else safe
@@ -194,9 +229,9 @@ _PAGE: Final = """<!DOCTYPE html>
 <style>{style}</style>
 </head>
 <body>
-<header><h1>{title}</h1>{facts}</header>
+<header><h1>{title}</h1>{lead}{facts}</header>
 <main>
-{sections}{rows}
+{sections}{rows}{last}
 </main>
 </body>
 </html>
@@ -227,7 +262,15 @@ dl {
 }
 dt, .share, .caption, .note, .none { color: var(--soft); font-size: .8125rem; }
 dd { font-weight: 500; font-variant-numeric: tabular-nums; }
+.lead { margin-top: .75rem; max-width: 60rem; color: var(--soft); }
+.group { margin-top: 1.25rem; }
+.group h2 { font-size: 1.25rem; line-height: 1.3; font-weight: 650; }
+pre {
+  overflow-x: auto; padding: .75rem 1rem; background: var(--well); border-radius: .625rem;
+  font: .875rem/1.6 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
+}
 main { margin-top: clamp(1.75rem, 4vw, 3rem); display: grid; gap: 1.25rem; }
+main > * { min-width: 0; }
 details {
   background: var(--raised); border: 1px solid var(--line); border-radius: 1rem;
   break-inside: avoid;

@@ -1,14 +1,15 @@
 """Sections of an evaluation's HTML report."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
 from imgsearch.errors import ImgSearchError
 from imgsearch.evaluation import tables
+from imgsearch.evaluation.embedding_map import EmbeddingMap
 from imgsearch.evaluation.results import Answer
 from imgsearch.evaluation.run import Run
-from imgsearch.images import small
+from imgsearch.images import MAX_PIXELS, small
 from imgsearch.images.sources import read
 from imgsearch.report import run_tables, svg
 from imgsearch.report.html import Result, Section, Thumb, collapsed, table
@@ -112,16 +113,30 @@ def embedding_map(run: Run, name: str) -> Section:
     """Return the section with the embedding map and its thumbnails."""
     if run.map is None:
         return Section("Map", "")
-    groups = {name: number for number, name in enumerate(sorted(set().union(*run.labels.values())))}
+    return drawn_map(
+        run.map, run.labels, title=f"Map of the embeddings of {name}", max_pixels=run.max_pixels
+    )
+
+
+def drawn_map(
+    embeddings: EmbeddingMap,
+    labels: Mapping[str, Collection[str]],
+    *,
+    title: str,
+    color: str = "class",
+    max_pixels: int = MAX_PIXELS,
+) -> Section:
+    """Return the section of a map. `labels` are the labels by id, which a `color` stands for."""
+    groups = {name: number for number, name in enumerate(sorted(set().union(*labels.values())))}
     places = []
-    for (x, y), id_, path in zip(run.map.places, run.map.ids, run.map.paths, strict=True):
-        labels = sorted(run.labels.get(id_, ()))
-        caption, group = "/".join(labels), groups.get(next(iter(labels), ""), 0)
-        places.append(svg.Place(x, y, group, caption, path, _jpeg(path, _SMALL, run.max_pixels)))
+    for (x, y), id_, path in zip(embeddings.places, embeddings.ids, embeddings.paths, strict=True):
+        names = sorted(labels.get(id_, ()))
+        caption, group = "/".join(names), groups.get(next(iter(names), ""), 0)
+        places.append(svg.Place(x, y, group, caption, path, jpeg(path, _SMALL, max_pixels)))
     return Section(
-        f"Map of the embeddings of {name} ({run.map.method})",
+        f"{title} ({embeddings.method})",
         svg.embedding_map(places, label="Map of the embeddings"),
-        f"{counted(len(places), 'image')}; a color is a class. Point at a dot to see its image. "
+        f"{counted(len(places), 'image')}; a color is a {color}. Point at a dot to see its image. "
         "Two dimensions cannot keep all distances.",
     )
 
@@ -148,7 +163,7 @@ def result(answer: Answer, run: Run, *, by: str = "") -> Result:
         )
         for hit, right in zip(answer.hits, answer.ranking.relevance, strict=True)
     ]
-    picture = _jpeg(answer.query, _SIDE, run.max_pixels) if run.asked == "images" else b""
+    picture = jpeg(answer.query, _SIDE, run.max_pixels) if run.asked == "images" else b""
     query = Thumb(picture, answer.label or answer.query, title=answer.query)
     prefix = f"hits of {by}, " if by else ""
     return Result(query, hits, note=f"{prefix}{answer.ranking.relevant} relevant in the gallery")
@@ -156,12 +171,13 @@ def result(answer: Answer, run: Run, *, by: str = "") -> Result:
 
 def _thumb(hit: Hit, *, relevant: bool, max_pixels: int) -> Thumb:
     path = str(hit.fields.get("path", ""))
-    jpeg = _jpeg(path, _SIDE, max_pixels)
-    return Thumb(jpeg, path, score=hit.score, relevant=relevant, title=path)
+    return Thumb(
+        jpeg(path, _SIDE, max_pixels), path, score=hit.score, relevant=relevant, title=path
+    )
 
 
-def _jpeg(path: str, side: int, max_pixels: int) -> bytes:
-    """Return a JPEG thumbnail, or b"" if the file cannot be read."""
+def jpeg(path: str, side: int = _SIDE, max_pixels: int = MAX_PIXELS) -> bytes:
+    """Return a JPEG thumbnail of a file, or b"" if the file cannot be read."""
     try:
         return small(read(path), side=side, path=path, max_pixels=max_pixels) if path else b""
     except ImgSearchError:

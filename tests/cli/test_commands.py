@@ -1,6 +1,7 @@
 """The commands and their output at a terminal."""
 
 import csv
+import html
 import json
 import os
 import subprocess
@@ -282,6 +283,30 @@ def test_demo_indexes_searches_and_writes_a_page(run, tmp_path):
     assert (tmp_path / "demo/index.html").read_text(encoding="utf-8").count("data:image/jpeg") > 50
     again = json.loads(run(*words).stdout)
     assert again["metrics"] == result["metrics"]
+
+
+def test_demo_shows_photos_of_a_folder(run, tmp_path):
+    photos = tmp_path / "Bilder & so"
+    write(photos / "a", 4)
+    (photos / "kaputt.jpg").write_bytes(b"\xff\xd8\xff no image")
+    done = run("demo", photos, "--model", "classic", "--most", 4, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert result["images"] + result["failed"] == 4
+    assert all(
+        hit not in search["query"] for search in result["searches"] for hit in search["hits"]
+    )
+    page = (tmp_path / "demo/index.html").read_text(encoding="utf-8")
+    assert f"Photos of {html.escape(str(photos))}: the first 4 images" in page
+    again = run("demo", photos, "--model", "classic", "--most", 4)
+    assert "Searched 3 images by classic (722-d); 1 file failed." in again.stderr
+
+
+def test_demo_of_a_folder_without_images_is_an_error(run, tmp_path):
+    (tmp_path / "leer").mkdir()
+    done = run("demo", tmp_path / "leer")
+    assert done.exit_code == 1
+    assert "no images in" in done.stderr
 
 
 def test_demo_uses_the_gallery_of_the_environment(run, loaded, monkeypatch):
