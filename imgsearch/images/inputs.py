@@ -48,8 +48,8 @@ Input: TypeAlias = (
 )
 """What `Library.add` takes.
 
-- a folder, a glob, a list (a csv, tsv, parquet, JSON lines or text file), a tar file, an image file,
-  or a URL
+- a folder, a glob, a list (a csv, tsv, parquet, JSON lines or text file), a tar file, an image
+  file, or a URL
 - an image in memory: its file's bytes, a Pillow image, an array or tensor of pixels
 - a table with a column of paths or images: a data frame of pandas or polars, an Arrow table
 - a data set of Hugging Face or torch

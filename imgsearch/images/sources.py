@@ -54,7 +54,7 @@ __all__ = [
 Source: TypeAlias = (
     "str | os.PathLike[str] | Reference | Iterable[str | os.PathLike[str] | Reference]"
 )
-"""A folder, a glob, a list or tar file, an image file, an http or https URL, or an iterable of them."""
+"""A folder, a glob, a list or tar file, an image file, an http or https URL, or several of them."""
 
 MAX_BYTES: Final = 256 * 1024**2
 """Limit for one file in bytes; 50 megapixels of uncompressed 32-bit TIFF take 200 MB."""
