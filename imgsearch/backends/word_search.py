@@ -13,7 +13,7 @@ from imgsearch.types import Hit, Vector
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How the store joins the ranking of a vector and that of `words`, by reciprocal rank.
+    """How the store joins the rankings by a vector and by `words`: by reciprocal rank.
 
     A hit's score is the sum of 1 / (`rank_constant` + rank), with ranks from 1 on, over the `depth`
     nearest by the vector and the `depth` best by words. `k` hits are returned. `words` are as from
