@@ -51,7 +51,7 @@ def upsert(store: Store, body: Body) -> Body:
         if body.get("buildIndex", True):
             target.collection.building = store.faults.building
             target.collection.unindexed -= ids
-        else:
+        elif not target.collection.schema.vector.kind.startswith("IVF"):  # whose training counts
             target.collection.unindexed |= ids
         return {"affectedCount": len(documents)}
 
