@@ -17,7 +17,15 @@ import numpy as np
 
 from imgsearch.errors import SourceError
 from imgsearch.fields import FieldType
-from imgsearch.images import frames, framework_datasets, items, list_files, sources, tables
+from imgsearch.images import (
+    frames,
+    framework_datasets,
+    items,
+    list_files,
+    parquet_images,
+    sources,
+    tables,
+)
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.objects import as_array
 from imgsearch.images.references import Reference
@@ -162,6 +170,8 @@ def field_types(source: Input, reading: Reading = Reading()) -> dict[str, FieldT
         return {name: kind for part in reversed(parts) for name, kind in part.items()}
     if isinstance(source, Listed):
         return source.field_types()
+    if parquet_images.holds_images(source):
+        return frames.field_types(parquet_images.empty_table(source))
     if _is_path(source):
         return list_files.field_types(source, reading.columns)
     return frames.field_types(source)
@@ -320,7 +330,15 @@ def _listed(reference: Reference | None, place: str, reading: Reading) -> Iterat
     return iter((reference,))
 
 
+def _parquet(source: Any, reading: Reading) -> Iterator[Reference]:
+    names = parquet_images.columns_of(source, reading.columns)
+    return _table(names, parquet_images.rows(source, names), reading)
+
+
 KINDS: Final = (
+    _Kind(
+        parquet_images.holds_images, _parquet, lambda source, _reading: parquet_images.count(source)
+    ),
     _Kind(_is_path, _paths, _path_count),
     _Kind(frames.is_pandas, _pandas, _length),
     _Kind(frames.is_arrow, _arrow, _length),
