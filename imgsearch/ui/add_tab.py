@@ -13,6 +13,7 @@ import gradio as gr
 from imgsearch.archive import Added, Archive, Incoming, Jobs
 from imgsearch.errors import ImgSearchError
 from imgsearch.images import sources
+from imgsearch.images.videos import is_video, open_file
 from imgsearch.library.progress import Progress
 from imgsearch.types import Failure, Value
 from imgsearch.ui.detail import PRIVATE
@@ -150,9 +151,7 @@ def _uploads(payload: Any) -> list[Upload]:
 
 def _incoming(file: Upload, label: str, fields: Mapping[str, Value]) -> Incoming:
     name = file.name.replace("\\", "/").rpartition("/")[2]  # in a dropped folder, names are paths
-    return Incoming(
-        name,
-        label=label.strip() or None,
-        fields=fields,
-        reader=lambda: sources.read(str(file.path)),
-    )
+    path, stated = str(file.path), label.strip() or None
+    if is_video(name):
+        return Incoming(name, label=stated, fields=fields, opener=partial(open_file, path))
+    return Incoming(name, label=stated, fields=fields, reader=lambda: sources.read(path))

@@ -49,12 +49,13 @@ class CommandLine(SearchableImages):
         return result.stdout
 
     def add(self, *images, path_column=None, label_column=None, url_hosts=(), fields=None,
-            all_fields=False, exclude=(), progress=None, on_progress=None, on_failure=None,
-            on_ignored=None):  # fmt: skip
+            all_fields=False, exclude=(), frames="1", progress=None, on_progress=None,
+            on_failure=None, on_ignored=None):  # fmt: skip
         if on_progress or on_failure or on_ignored:
             raise NotOffered
         words = [self._source(source, fields or {}) for source in images]
         words += ["--all-fields"] * all_fields + [f"--exclude={word}" for word in exclude]
+        words.append(f"--frames={frames}")
         facts = self._run("add", "--model=lite", *self._fields, *words)
         del facts["count"]
         failures = tuple(Failure(**failure) for failure in facts.pop("failures"))

@@ -4,6 +4,7 @@ import copy
 import inspect
 import io
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -590,3 +591,28 @@ def test_close_is_idempotent(images):
     images.close()
     with images as same:
         assert same is images
+
+
+def test_video_is_one_hit_at_its_best_moment(images, tmp_path):
+    pytest.importorskip("av")
+    from tests.clips import COLORS, clip
+    from tests.clips import picture as frame
+
+    (tmp_path / "Filme").mkdir()
+    clip(tmp_path / "Filme/Käfer.mp4", colors=COLORS[:3])
+    clip(tmp_path / "Filme/other.mp4", seconds=2, colors=COLORS[3:])
+    report = images.add(tmp_path / "Filme", frames="1")
+    assert (report.added, report.videos, report.failed) == (5, 2, 0)
+    assert images.count() == 5
+    hits = images.search(frame(20))
+    assert [Path(hit["video"]).name for hit in hits] == ["Käfer.mp4", "other.mp4"]
+    assert (hits[0]["seconds"], hits[0]["path"].endswith("Käfer.mp4#t=2")) == (2.0, True)
+    late = images.search(frame(20), where="seconds < 2")
+    assert late[0]["seconds"] in (0.0, 1.0)
+    moments = images.search(frame(20), where=Field("video") == hits[0]["video"])
+    assert sorted(hit["seconds"] for hit in moments) == [0.0, 1.0, 2.0]
+    assert sorted(images.facets("video").values()) == [2, 3]
+    again = images.add(tmp_path / "Filme", frames="1")
+    assert (again.added, again.failed) == (0, 0)
+    assert images.remove(*[hit.id for hit in moments]) == 3
+    assert images.count() == 2
