@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from imgsearch.archive import ArchiveSync, Incoming, Jobs, SyncOptions
+from imgsearch.archive.backup import backup
+from imgsearch.archive.restore import restore
 from imgsearch.errors import CatalogError, ConfigError, FormatRefused, ObjectNotFound
 from imgsearch.images import decode, sources, videos
 from tests.archive.place import archive, state
+from tests.archive.test_backup import places
 from tests.clips import COLORS, clip, picture, sound
 
 OLD = 1_700_000_000
@@ -305,3 +308,18 @@ def test_frames_none_passes_videos_over(opened, films):
         [Incoming("x.mp4", source="folder", place=str(films / "Käfer.mp4"))], frames="none"
     ).report
     assert (report.added, report.ignored) == (0, 1)
+
+
+def test_backup_has_each_video_once(tmp_path, films):
+    source, target = tmp_path / "quelle", tmp_path / "ziel"
+    for folder in (source, target):
+        folder.mkdir()
+    with archive(source, roots=(films,)) as store:
+        sync(store, films)
+        before = state(store)
+    assert backup(places(source), tmp_path / "s").originals == 2
+    restore(tmp_path / "s", target, places(target))
+    with archive(target, roots=(films,)) as store:
+        assert state(store) == before
+        frame = store.entries().entries[-1]
+        assert sources.content_id(store.picture(frame.id)) == frame.content

@@ -91,3 +91,16 @@ def test_other_format_shows_the_frame(page):
     selected(page, "flash.flv at 0:01")
     page.one(".detail [data-full] img")
     assert not page.all(".detail video")
+
+
+def test_uploaded_video_is_added_and_plays(page, tmp_path):
+    film = clip(tmp_path / "neu <b>.webm", seconds=2, codec="libvpx", colors=COLORS[1:])
+    page.tab("Add images")
+    page.upload("#files", film)
+    page.until(lambda: "neu" in page.text("#files"))
+    page.press("Add")
+    page.until(lambda: "2 added" in page.message())
+    page.tab("Browse")
+    selected(page, "neu <b>.webm at 0:01")
+    page.until(lambda: (state := page.script(STATE)) and state["ready"] >= 2)
+    assert page.script(STATE)["time"] == pytest.approx(1, abs=0.1)
