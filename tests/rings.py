@@ -95,6 +95,7 @@ FIRST: Final = (
     "notebooks/4_choosing_an_index.ipynb",
     "tests/soak/test_short.py",
     "torch/library",
+    "tests/library/test_interface.py",
     "tests/library/test_thresholds.py",
     "notebooks/7_your_own.ipynb",
     "torch/compat",
