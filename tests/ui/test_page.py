@@ -7,6 +7,7 @@ TABS = ("Search", "Add images", "Compare", "Log", "Browse")
 
 def test_no_request_leaves_the_machine(page, served):
     page.requests()
+    page.driver.get_log("browser")  # of earlier tests
     page.open()
     page.search("forest")
     requested = page.requests()
