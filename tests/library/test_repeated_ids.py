@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from imgsearch.library.repeated_ids import repeated_rows
 
@@ -39,6 +40,7 @@ print(peak() - before, sum(map(len, found.values())))
 """
 
 
+@pytest.mark.long  # hashes 300,000 ids in a new process
 def test_memory_does_not_grow_with_the_ids():
     done = subprocess.run([sys.executable, "-c", PEAK, "300000"], capture_output=True, check=True)
     megabytes, repeated = map(int, done.stdout.split())

@@ -46,7 +46,7 @@ def job_of(folder: Path, rows: int) -> JobWriter:
 
 
 @pytest.fixture
-def store(place_of: Callable[[str], Place]) -> Iterator[Backend]:
+def store(servers: None, place_of: Callable[[str], Place]) -> Iterator[Backend]:
     if ENVIRONMENT.get("IMGSEARCH_TEST_MILVUS"):
         pytest.skip("a server elsewhere does not read this machine's files")
     url, token = place_of("milvus")
@@ -56,6 +56,7 @@ def store(place_of: Callable[[str], Place]) -> Iterator[Backend]:
         versions.drop(opened, "photos")
 
 
+@pytest.mark.long  # a server imports 20,000 rows
 def test_job_is_imported_once_and_the_readers_change_over(store: Backend, tmp_path: Path) -> None:
     job = job_of(tmp_path / "job", 20_000)
     store.create("photos", SCHEMA).upsert([Record("old", np.ones(DIM, np.float32))])

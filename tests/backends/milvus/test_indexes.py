@@ -22,7 +22,7 @@ ROWS, DIM = 2_000, 32
 
 
 @pytest.fixture
-def store(place_of: Callable[[str], Place]) -> Iterator[Backend]:
+def store(servers: None, place_of: Callable[[str], Place]) -> Iterator[Backend]:
     url, token = place_of("milvus")
     with connect(url, token=token) as opened:
         assert isinstance(opened, Backend)
@@ -94,7 +94,7 @@ def test_request_has_the_documented_parameters(index: str, params: dict[str, Any
     require_version("milvus://host", parsed, "2.6.0")
 
 
-def test_request_of_a_newer_server_is_sent_as_documented(store: Backend) -> None:
+def test_request_of_a_newer_server_is_sent_as_documented() -> None:
     sent: list[Any] = []
 
     class Newer:
