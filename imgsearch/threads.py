@@ -1,13 +1,18 @@
-"""A thread pool that does not keep the process alive."""
+"""A thread pool that does not keep the process alive, and the number of cores."""
 
+import math
+import os
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from typing_extensions import override
@@ -148,3 +153,91 @@ def _end(state: _State, *, drop: bool) -> None:
     for future, _ in dropped:
         future.cancel()
         future.set_running_or_notify_cancel()
+
+
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+_limits: Final[list[int]] = []
+_granted: Final[ContextVar[int | None]] = ContextVar("granted", default=None)
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use, at least 1.
+
+    It is the least of the affinity mask, the quota of the container, rounded up, and the limits of
+    `limited_cores` and `granted_cores`.
+    """
+    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    quota, granted = math.ceil(_quota()), _granted.get()
+    return max(1, min([cores, *_limits, *(limit for limit in (quota, granted) if limit)]))
+
+
+@contextmanager
+def limited_cores(number: int | None) -> Iterator[None]:
+    """Limit `available_cores` in this process while the block runs. None is no limit.
+
+    >>> with limited_cores(1):
+    ...     available_cores()
+    1
+    """
+    if number is None:
+        yield
+        return
+    _limits.append(number)
+    try:
+        yield
+    finally:
+        _limits.remove(number)
+
+
+@contextmanager
+def granted_cores(number: int | None) -> Iterator[None]:
+    """Limit `available_cores` in this thread while the block runs. None is no limit."""
+    token = _granted.set(number)
+    try:
+        yield
+    finally:
+        _granted.reset(token)
+
+
+@cache
+def _quota() -> float:
+    """Return the cores that the container's quota allows, 0 without a quota."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        return 0.0
+    return quota_of(lines, _CGROUPS)
+
+
+def quota_of(lines: list[str], root: Path) -> float:
+    """Return the least quota of the cgroups in the lines of ``/proc/self/cgroup``, 0 without one.
+
+    Sources: docs.kernel.org, "Control Group v2", cpu.max; "CFS Bandwidth Control", cpu.cfs_quota_us
+    """
+    quotas: list[float] = []
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, name = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = root / "cpu" if controllers else root
+        folder = base / name.strip("/")
+        parents = [parent for parent in folder.parents if parent.is_relative_to(base)]
+        quotas += [_quota_in(place) for place in (folder, *parents)]
+    return min(filter(None, quotas), default=0.0)
+
+
+def _quota_in(folder: Path) -> float:
+    """Return the quota of one cgroup in cores, 0 without one."""
+    try:
+        if (folder / "cpu.max").is_file():
+            quota, period = (folder / "cpu.max").read_text("ascii").split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text("ascii")
+            period = (folder / "cpu.cfs_period_us").read_text("ascii")
+        return max(0.0, float(quota) / float(period))
+    except (OSError, ValueError, ZeroDivisionError):  # "max", or no limit
+        return 0.0

@@ -13,10 +13,9 @@ import pyarrow as pa
 from imgsearch import encoders, images
 from imgsearch.encoders import Encoder, Recipe, unit
 from imgsearch.encoders.detector import Detection
-from imgsearch.encoders.export.engines import available_cores
-from imgsearch.errors import EncoderError, ImageError, ImgSearchError
+from imgsearch.errors import ConfigError, EncoderError, ImageError, ImgSearchError
 from imgsearch.images import regions, sources
-from imgsearch.threads import DaemonPool
+from imgsearch.threads import DaemonPool, available_cores, granted_cores
 from imgsearch.types import Failure, Matrix, Vector
 
 Item: TypeAlias = "str | PathLike[str] | bytes | tuple[str, bytes]"
@@ -33,8 +32,9 @@ SCHEMA: Final = pa.schema(
     ]
 )
 """One row per item, in order. `status` is "ok" or the stage that failed: "read", "header",
-"decode", "convert" or "embed". `error` is ``ErrorName: message``, "" for "ok". `id` and `sha256`
-are the sha256 of the bytes, null if they cannot be read. `vector` is null unless `status` is "ok".
+"decode", "convert" or "embed", or "crash" (see `IsolatedEmbedding`). `error` is
+``ErrorName: message``, "" for "ok". `id` and `sha256` are the sha256 of the bytes, null if they
+cannot be read. `vector` is null unless `status` is "ok".
 """
 
 EXTRA: Final = ("label", "fields")
@@ -70,7 +70,8 @@ class Embedding:
 
     It is picklable, because it holds only configuration: a worker of a distributed engine loads the
     encoder at its first batch, once per process. Images with more than `max_pixels` decoded pixels
-    are refused.
+    are refused. `threads` is the number of cores that are used, such as the ones that an engine
+    grants to the worker; by default all that are available.
 
         step = Embedding(Recipe.of("resnet50", "model.safetensors"))
         table = step(["a.jpg", "b.jpg"]).to_pandas()
@@ -79,9 +80,12 @@ class Embedding:
     encoder: Recipe = field(default_factory=Recipe)
     regions: Detection | None = None
     max_pixels: int = images.MAX_PIXELS
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         images.checked_limit(self.max_pixels)
+        if self.threads is not None and (type(self.threads) is bool or self.threads < 1):
+            raise ConfigError(f"threads must be 1 or more, not {self.threads!r}")
 
     @property
     def schema(self) -> pa.Schema:
@@ -103,13 +107,14 @@ class Embedding:
         encoder = encoders.load(**self.encoder.config())
         if self.regions:
             self.regions.build()  # otherwise an invalid folder would be an error in every row
-        threads = 1 if one_core else available_cores() + _SPARE
+        cores = self.threads or available_cores()
+        threads = 1 if one_core else cores + _SPARE
         with DaemonPool(threads, "imgsearch-embedding") as pool:
             if encoder.offloaded:
                 rows = list(self._embed_on_device(pool, encoder, items))
             else:
                 # few images are divided among all cores
-                share = -(-len(items) // available_cores())
+                share = -(-len(items) // cores)
                 size = 1 if one_core else max(1, min(encoder.batch_size, share))
                 rows = list(self._embed_in_threads(pool, encoder, items, size))
         columns = [
@@ -124,9 +129,11 @@ class Embedding:
         """Decode and embed a batch in each thread, so that no core is idle."""
 
         def batch(part: Sequence[Item]) -> list[_Row]:
-            return _embed(
-                encoder, chain.from_iterable(self._inputs(encoder, item) for item in part)
-            )
+            # the threads are the cores: with a limit, the encoder must not use more in each
+            with granted_cores(1 if self.threads else None):
+                return _embed(
+                    encoder, chain.from_iterable(self._inputs(encoder, item) for item in part)
+                )
 
         parts = [items[start : start + size] for start in range(0, len(items), size)]
         return chain.from_iterable(pool.map(batch, parts))

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import os
 import tempfile
 import threading
 from abc import ABC, abstractmethod
@@ -18,7 +17,7 @@ from typing_extensions import override
 from imgsearch.encoders.export import compiled
 from imgsearch.encoders.export.telemetry import without_telemetry
 from imgsearch.errors import ConfigError, EncoderError, MissingExtra
-from imgsearch.threads import DaemonPool
+from imgsearch.threads import DaemonPool, available_cores
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
@@ -146,13 +145,6 @@ class BatchPool:
         if len(batches) == 1:
             return engine.run(batches[0])
         return np.concatenate(list(self._pool.map(engine.run, batches)))
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def start(runtime: str, folder: Path, part: str, precision: str) -> Engine:

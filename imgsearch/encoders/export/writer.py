@@ -22,6 +22,7 @@ from imgsearch.encoders.export import engines
 from imgsearch.encoders.export.encoder import CARD
 from imgsearch.encoders.export.probes import probes
 from imgsearch.errors import EncoderError, MissingExtra
+from imgsearch.threads import available_cores
 from imgsearch.types import Matrix
 
 _log = logging.getLogger(__name__)
@@ -124,9 +125,7 @@ def _batch_size(engine: engines.Engine, pictures: npt.NDArray[np.uint8]) -> int:
 
 def _time_in_parallel(engine: engines.Engine, batch: Any) -> float:
     """Return the seconds that a batch takes if each core runs one at the same time."""
-    threads = [
-        threading.Thread(target=engine.run, args=(batch,)) for _ in range(engines.available_cores())
-    ]
+    threads = [threading.Thread(target=engine.run, args=(batch,)) for _ in range(available_cores())]
     started = monotonic()
     for thread in threads:
         thread.start()
