@@ -10,7 +10,8 @@ ImgSearchError
 ├── ImageError               an image cannot be used                            (ValueError)
 │   ├── FormatRefused        its format is not on the allow-list
 │   ├── ImageTooLarge        decoding it would exceed a limit
-│   └── ImageCorrupt         it cannot be decoded
+│   ├── ImageCorrupt         it cannot be decoded
+│   └── ImageCrashed         decoding it kills or hangs a process
 ├── EncoderError             a model cannot be built or run
 │   ├── ModelNotFound        no model has that name                             (LookupError)
 │   │   └── EncoderRemoved   an earlier version had a model with that name
@@ -45,6 +46,7 @@ ImgSearchError
 ├── SyncRefused              a sync would remove many images: confirm it
 ├── JobBusy                  the job is queued or running: cancel it first
 ├── JobNotFound              no job has that id                                 (LookupError)
+├── EngineFailed             an engine cannot run the shards of a job
 ├── MigrationIncomplete      images cannot be embedded anew; nothing was switched
 ├── LimitExceeded            a number, size or rate exceeds its limit           (ValueError)
 └── AccessDenied             no API key, or an unknown one                      (PermissionError)
@@ -108,8 +110,8 @@ class UrlFailed(SourceError):
 class ImageError(ImgSearchError, ValueError):
     """An image cannot be used.
 
-    `path` is the image's file, or "" for bytes. `stage` is "header", "decode" or "convert", and
-    `reason` the cause in a few words.
+    `path` is the image's file, or "" for bytes. `stage` is "header", "decode", "convert" or
+    "crash", and `reason` the cause in a few words.
     """
 
     def __init__(
@@ -129,6 +131,10 @@ class ImageTooLarge(ImageError):
 
 class ImageCorrupt(ImageError):
     """The bytes cannot be decoded."""
+
+
+class ImageCrashed(ImageError):
+    """Decoding or embedding it kills or hangs a process."""
 
 
 class EncoderError(ImgSearchError):
@@ -301,6 +307,10 @@ class SyncRefused(ImgSearchError):
 
 class JobBusy(ImgSearchError):
     """The job is queued or running: cancel it first."""
+
+
+class EngineFailed(ImgSearchError):
+    """An engine, such as Ray, cannot run the shards of a job."""
 
 
 class MigrationIncomplete(ImgSearchError):

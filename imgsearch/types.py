@@ -128,8 +128,8 @@ class Failure:
     """One image that was not added, and why.
 
     `path` is a file, a URL, or the name of uploaded bytes. `stage` is "read", "header", "decode",
-    "convert", "embed", "step" (of a user's pipeline) or "insert". `error` is the name of the
-    error's class.
+    "convert", "embed", "crash", "step" (of a user's pipeline) or "insert". `error` is the name of
+    the error's class.
     """
 
     path: str

@@ -19,6 +19,7 @@ from imgsearch.jobs.plan import references
 from imgsearch.library.library import Library
 from imgsearch.library.open import open as open_library
 from imgsearch.library.progress import Progress, Tally, stored_path
+from imgsearch.threads import limited_cores
 from imgsearch.types import Failure
 
 CHUNK: Final = 512
@@ -50,7 +51,8 @@ class ShardWork:
             job.forget(shard, attempt)
             return None
         try:
-            return _run(job, shard, attempt, on_progress)
+            with limited_cores(self.threads):
+                return _run(job, shard, attempt, on_progress)
         except BaseException:  # also a user's interrupt: only a process that dies leaves the mark
             job.forget(shard, attempt)
             raise
@@ -71,6 +73,7 @@ def _run(
             fetch=downloads,
             sampling=Sampling.parse(reading.get("frames", 1.0)),
             chunk=CHUNK,
+            careful=attempt > 1,
         )
         outcome = ShardOutcome(
             rows=0,

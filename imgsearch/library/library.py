@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from imgsearch import encoders
 from imgsearch.encoders.detector import Detection
-from imgsearch.encoders.embedding import Chunk
+from imgsearch.encoders.embedding import Chunk, Embedding
 from imgsearch.fields import typed
 from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs, web_images
@@ -36,6 +36,7 @@ from imgsearch.library.migration import MigrationEngine
 from imgsearch.library.pipeline_cache import PipelineCache
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.library.progress_bar import progress_bar
+from imgsearch.library.quarantine import Quarantine, Suspects
 from imgsearch.library.query_downloads import downloaded
 from imgsearch.library.query_runner import QueryRunner
 from imgsearch.library.query_warnings import warn_of_query
@@ -253,14 +254,18 @@ class Library(Synced, VersionedImages):
         fetch: Fetch | None = None,
         sampling: Sampling = EVERY_SECOND,
         chunk: int,
+        careful: bool = False,
     ) -> Report:
         """Add images like `add`, always `chunk` at once: equal images then give equal bits.
 
-        `fetch` downloads images by URL. Outcomes are counted in `tally`.
+        `fetch` downloads images by URL. Outcomes are counted in `tally`. With `careful`, images are
+        embedded in a child process, so one that kills it fails alone.
 
         Raises: as for `add`.
         """
-        return self._load(references, tally, fetch=fetch, sampling=sampling, chunk=chunk)
+        return self._load(
+            references, tally, fetch=fetch, sampling=sampling, chunk=chunk, careful=careful
+        )
 
     def ingest(self, chunk: Chunk, *, steps: "Pipeline | None" = None, ocr: bool = False) -> Any:
         """Run the insert pipeline over a chunk, and return what the chunk's `write` returns.
@@ -346,6 +351,7 @@ class Library(Synced, VersionedImages):
         fetch: Fetch | None = None,
         sampling: Sampling = EVERY_SECOND,
         chunk: int | None = None,
+        careful: bool = False,
     ) -> Report:
         steps, is_new = steps or self._steps.get("image"), self._handle.known is None
         if ocr:
@@ -361,9 +367,14 @@ class Library(Synced, VersionedImages):
             texts=self._pipelines.with_texts(None) if ocr else None,
         )
         video_frames = VideoFrames(self._handle, sampling, max_pixels=self.max_pixels)
-        Ingest(sink, partial(self.ingest, steps=steps), chunk=chunk).run(
-            video_frames.expanded(references, tally)
-        )
+        with Quarantine(
+            partial(self.ingest, steps=steps),
+            lambda: Embedding(self.recipe, self._regions, self.max_pixels),
+            suspects=Suspects.of(self._handle.backend, self.name),
+            careful=careful,
+            probes=steps is not None,
+        ) as quarantine:
+            Ingest(sink, quarantine, chunk=chunk).run(video_frames.expanded(references, tally))
         video_frames.finish()
         if is_new and self._handle.known is not None:
             tally.note(encoders.introduction(self.recipe.model))

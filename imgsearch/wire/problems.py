@@ -42,6 +42,7 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     ),
     errors.ImageTooLarge: Kind(413, "image_too_large", "The image has more pixels than allowed."),
     errors.ImageCorrupt: Kind(422, "image_corrupt", "The image is damaged and cannot be decoded."),
+    errors.ImageCrashed: Kind(422, "image_crashed", "Decoding the image ends or hangs a process."),
     errors.EncoderError: Kind(500, "encoder_failed", "The encoder failed."),
     errors.ModelNotFound: Kind(422, "model_unknown", "No model has this name."),
     errors.EncoderRemoved: Kind(
@@ -101,6 +102,7 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.SyncRefused: Kind(409, "sync_refused", "The sync must be confirmed."),
     errors.JobBusy: Kind(409, "job_busy", "The job is still running; cancel it first.", retry=1),
     errors.JobNotFound: Kind(404, "job_not_found", "No job has this id."),
+    errors.EngineFailed: Kind(503, "engine_failed", "The engine of the job failed.", retry=5),
     errors.MigrationIncomplete: Kind(
         409, "migration_incomplete", "Images cannot be embedded with the new model; see the job."
     ),

@@ -39,7 +39,7 @@ def collections(request, tmp_path, monkeypatch):
         yield here, store.open("images")
 
 
-def test_searches_equal_those_in_memory(collections):
+def test_searches_equal_memory(collections):
     here, stored = collections
     queries = np.stack([unit(0, 8), unit(2, 8)])
     for where in (None, "n >= 5 and not text startswith x", {"text": {"glob": "*e*"}}):
@@ -56,7 +56,7 @@ def test_searches_equal_those_in_memory(collections):
         assert stored.count(where) == here.count(where)
 
 
-def test_records_equal_those_in_memory(collections):
+def test_records_equal_memory(collections):
     here, stored = collections
     assert stored.schema == here.schema
     wanted = ["r03", "r19", "none", "r00"]

@@ -1,0 +1,246 @@
+"""Loads go on after an image that kills the process or hangs: the image fails alone.
+
+The names of the images of a chunk are noted in a file while it is embedded. If the process dies,
+the next load embeds a chunk with one of them in a child process; see `IsolatedEmbedding`. So does
+the same load, if a chunk takes far too long.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+import pyarrow as pa
+from typing_extensions import override
+
+from imgsearch.backends import VectorBackend
+from imgsearch.encoders.embedding import EXTRA, Chunk, Embedding
+from imgsearch.encoders.isolated import IsolatedEmbedding, suspects_folder
+from imgsearch.errors import EncoderError
+from imgsearch.images.sources import printable
+from imgsearch.threads import DaemonPool
+from imgsearch.types import Closeable
+
+HANGS: Final = {"first": 900.0, "chunk": 120.0, "image": 2.0}
+"""Seconds after which a chunk is embedded again in a child process: for a chunk, for each of its
+images beside, and for the first chunk beside, which loads the encoder and may export it.
+"""
+
+_CRASH: Final = "crash"
+_PROCESS: Final = secrets.token_hex(8)  # process ids are used again
+
+
+class Suspects:
+    """Names of images that may kill the process, in files of a folder.
+
+    `key` names the library. A file belongs to a process; if that has died, its images are suspects.
+    Images that did crash are suspects until they pass.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:24]
+        self._folder, self._digest = folder, digest
+        self._own = folder / f"{digest}.{socket.gethostname()}.{os.getpid()}.{_PROCESS}.json"
+        self._crashed = folder / f"{digest}.json"
+        self._names = set(_read(self._crashed)) | self._of_the_dead()
+        self._lock, self._underway = threading.Lock(), list[list[str]]()
+
+    @classmethod
+    def of(cls, store: VectorBackend, collection: str) -> Self | None:
+        """Return the suspects of a library; None for one that ends with the process."""
+        if not store.capabilities.persistent:
+            return None
+        return cls(suspects_folder(), f"{store.url} {collection}")
+
+    def any_of(self, names: Iterable[str]) -> bool:
+        """Return whether one of the images is a suspect."""
+        return not self._names.isdisjoint(names)
+
+    @contextmanager
+    def underway(self, names: list[str]) -> Iterator[None]:
+        """Note that images are embedded while the block runs. Several may be at the same time."""
+        with self._lock:
+            self._underway.append(names)
+            _write(self._own, [name for part in self._underway for name in part])
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._underway.remove(names)
+                _write(self._own, [name for part in self._underway for name in part])
+
+    def judge(self, names: Iterable[str], crashed: Iterable[str]) -> None:
+        """Note which suspects have crashed again; the others are none any more."""
+        self._names = (self._names - set(names)) | set(crashed)
+        _write(self._crashed, sorted(self._names))
+
+    def _of_the_dead(self) -> set[str]:
+        names: set[str] = set()
+        for file in self._folder.glob(f"{self._digest}.*.*.*.json"):
+            host, number, process, _ = file.name.removeprefix(f"{self._digest}.").rsplit(".", 3)
+            if host == socket.gethostname() and process != _PROCESS and not _lives(int(number)):
+                names |= set(_read(file))
+                with suppress(OSError):
+                    file.unlink()
+        if names:
+            _write(self._crashed, sorted(names | set(_read(self._crashed))))
+        return names
+
+
+class Quarantine(Closeable):
+    """Runs a pipeline over chunks like `Library.ingest`, and isolates images at fault.
+
+    `embedding` returns the step of the pipeline, without a user's steps. With `probes` the pipeline
+    has such steps: then an image that passes the child process runs through the pipeline, too. With
+    `careful` each chunk is embedded in the child.
+    """
+
+    def __init__(
+        self,
+        pipeline: Callable[[Chunk], Any],
+        embedding: Callable[[], Embedding],
+        *,
+        suspects: Suspects | None = None,
+        careful: bool = False,
+        probes: bool = False,
+    ) -> None:
+        self._pipeline, self._embedding = pipeline, embedding
+        self._suspects, self._careful, self._probes = suspects, careful, probes
+        self._pool = DaemonPool(1, "imgsearch-quarantine")
+        self._extra = HANGS["first"]
+        self._isolated: IsolatedEmbedding | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, chunk: Chunk) -> Any:
+        """Return what the chunk's `write` returns for its rows.
+
+        Raises:
+            EncoderError: the encoder cannot be built.
+            ImgSearchError: an error of the chunk's `write`.
+        """
+        names = [name for name, _ in chunk.images]
+        if self._careful or (self._suspects is not None and self._suspects.any_of(names)):
+            return self._carefully(chunk)
+        if self._suspects is None or not names:
+            return self._watched(chunk)
+        with self._suspects.underway(names):
+            return self._watched(chunk)
+
+    @override
+    def close(self) -> None:
+        """End the child process."""
+        self._pool.close(0)
+        with self._lock:
+            if self._isolated is not None:
+                self._isolated.close()
+                self._isolated = None
+
+    def _watched(self, chunk: Chunk) -> Any:
+        """Run the pipeline. If it seems to hang, embed the chunk in the child."""
+        limit = HANGS["chunk"] + HANGS["image"] * len(chunk.images) + self._extra
+        self._extra = 0.0
+        once = _Once(chunk.write)
+        running = self._pool.submit(self._pipeline, replace(chunk, write=once))
+        running.add_done_callback(lambda _: once.ended.set())
+        if once.ended.wait(limit) or not once.claim():
+            return running.result()
+        self._careful = True
+        self._pool = DaemonPool(1, "imgsearch-quarantine")  # the former one's thread hangs
+        return self._carefully(chunk)
+
+    def _carefully(self, chunk: Chunk) -> Any:
+        with self._lock:
+            if self._isolated is None:
+                self._isolated = IsolatedEmbedding(self._embedding())
+            try:
+                rows = self._isolated(chunk.images)
+            except EncoderError:  # such as an encoder that only this process has
+                rows = None
+        if rows is None:
+            return self._pipeline(chunk)
+        failed = [row["status"] == _CRASH for row in rows.select(["status"]).to_pylist()]
+        sources = rows.column("source").to_pylist()
+        crashed = {name for name, bad in zip(sources, failed, strict=True) if bad}
+        if self._suspects is not None:
+            names = [name for name, _ in chunk.images]
+            self._suspects.judge(names, [name for name in names if printable(name) in crashed])
+        if not self._probes:
+            return chunk.write(rows)
+        return self._pipeline(_without(chunk, rows.filter(pa.array(failed)), crashed))
+
+
+class _Once:
+    """Calls a function once; a pipeline that was given up may call it late."""
+
+    def __init__(self, write: Callable[[pa.RecordBatch], Any]) -> None:
+        self._write, self._lock, self._is_free = write, threading.Lock(), True
+        self.ended = threading.Event()
+
+    def __call__(self, rows: pa.RecordBatch) -> Any:
+        if not self.claim():
+            raise EncoderError("the images took too long, and were embedded in another process")
+        self.ended.set()
+        return self._write(rows)
+
+    def claim(self) -> bool:
+        """Return whether the function was not called before."""
+        with self._lock:
+            free, self._is_free = self._is_free, False
+            return free
+
+
+def _without(chunk: Chunk, failed: pa.RecordBatch, crashed: set[str]) -> Chunk:
+    """Return the chunk without images that crashed; their rows come last."""
+    kept = [at for at, (name, _) in enumerate(chunk.images) if printable(name) not in crashed]
+    extra = [{**row, **dict.fromkeys(EXTRA)} for row in failed.to_pylist()]
+
+    def write(rows: pa.RecordBatch) -> Any:
+        more = pa.RecordBatch.from_pylist(extra, rows.schema)
+        both = pa.Table.from_batches([rows, more]).combine_chunks().to_batches()
+        return chunk.write(both[0] if both else rows)
+
+    labels = [chunk.labels[at] for at in kept]
+    return replace(chunk, images=[chunk.images[at] for at in kept], labels=labels, write=write)
+
+
+def _lives(process: int) -> bool:
+    """Return whether another process has this id. On Windows, any has."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # another user's
+        return True
+    except (OSError, OverflowError, ValueError):
+        return False
+    return process != os.getpid()
+
+
+def _read(file: Path) -> list[str]:
+    try:
+        names = json.loads(file.read_text("ascii"))
+    except (OSError, ValueError):
+        return []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _write(file: Path, names: list[str]) -> None:
+    """Write names, atomically. A cache that cannot be written is no error."""
+    try:
+        if not names:
+            file.unlink(missing_ok=True)
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_name(f".{file.name}.{_PROCESS}")
+        draft.write_text(json.dumps(names), "ascii")
+        draft.replace(file)
+    except OSError:
+        return

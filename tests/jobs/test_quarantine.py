@@ -1,0 +1,118 @@
+"""An image that kills the process or hangs fails alone, in `add` and in each shard."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imgsearch
+from imgsearch.backends.vectors.folder import JobFolder
+from imgsearch.encoders import Recipe
+from imgsearch.encoders.embedding import Embedding
+from imgsearch.encoders.isolated import IsolatedEmbedding
+from imgsearch.errors import ModelNotFound
+from tests import pictures
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ  # noqa: TID251 - children get it
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Write 12 pictures; return the folder, and the environment in which two are poison."""
+    files = pictures.write(tmp_path / "fotos", 12)
+    poison = {"crash": files[3], "hang": files[7]}
+    lines = [f"{kind} {hashlib.sha256(f.read_bytes()).hexdigest()}" for kind, f in poison.items()]
+    (tmp_path / "poison").write_text("\n".join(lines))
+    return tmp_path / "fotos", poison
+
+
+def command(tmp_path, *words, poison=True):
+    hooks = [str(ROOT / "tests/jobs/hooks")] if poison else []
+    return subprocess.run(
+        [sys.executable, "-m", "imgsearch", *map(str, words)],
+        env={
+            **ENVIRONMENT,
+            "PYTHONPATH": os.pathsep.join([*hooks, str(ROOT)]),
+            "IMGSEARCH_TEST_POISON": str(tmp_path / "poison"),
+            "IMGSEARCH_CACHE": str(tmp_path / "cache"),
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.mark.parametrize(
+    "kinds", [("crash",), pytest.param(("crash", "hang"), marks=pytest.mark.nightly)]
+)
+def test_job_goes_on_after_images_that_crash_or_hang(photos, tmp_path, kinds):
+    folder, poison = photos
+    lines = (tmp_path / "poison").read_text().splitlines()
+    (tmp_path / "poison").write_text("\n".join(lines[: len(kinds)]))
+    embed = ("embed", folder, "--to", "job", "--model", "classic", "--shard", 6)
+    codes = [command(tmp_path, *embed).returncode]
+    if codes[-1]:
+        codes.append(command(tmp_path, "embed", "--to", "job").returncode)
+    assert codes == [-9, 0]
+    job = JobFolder.open(tmp_path / "job")
+    failures = list(job.failures())
+    assert [f.path for f in failures] == [str(poison[kind]) for kind in kinds]
+    assert {(f.stage, f.error) for f in failures} == {("crash", "ImageCrashed")}
+    assert (job.progress().images, job.progress().is_complete) == (12 - len(kinds), True)
+    with imgsearch.open("memory://", collection="plain", model="classic") as library:
+        library.add(folder)
+        with imgsearch.connect(job.url) as store:
+            for row in store.open("images").iterate():
+                known = library.collection.get([row.id], vectors=True)[row.id]
+                np.testing.assert_allclose(row.vector, known.vector, atol=1e-6)
+
+
+def test_add_goes_on_after_an_image_that_crashes(photos, tmp_path):
+    folder, poison = photos
+    (tmp_path / "poison").write_text((tmp_path / "poison").read_text().splitlines()[0])
+    add = ("add", folder, "--db", "photos.db", "--model", "classic")
+    assert command(tmp_path, *add).returncode == -9
+    for _ in range(2):  # the image is known then
+        again = command(tmp_path, *add)
+        assert again.returncode == 0, again.stderr
+        assert "1 failed" in again.stderr
+        assert f"{poison['crash'].name}: decoding or embedding it kills" in again.stderr
+    assert len(list((tmp_path / "cache/suspects").iterdir())) == 1
+    healed = command(tmp_path, *add, poison=False)
+    assert "1 added, 0 updated, 11 skipped, 0 failed" in healed.stderr
+    assert list((tmp_path / "cache/suspects").iterdir()) == []
+
+
+def test_shard_that_kills_its_process_thrice_is_given_up(photos, tmp_path):
+    folder, _ = photos
+    imgsearch.embed(folder, to=tmp_path / "job", model="classic", shard=6)
+    for name in ("done/000001.json", "vectors/000001.parquet"):
+        (tmp_path / "job" / name).unlink()
+    for attempt in (2, 3):
+        (tmp_path / f"job/tried/000001.{attempt}").touch()
+    job = imgsearch.embed(to=tmp_path / "job")
+    assert job.progress().abandoned == (1,)
+    (note,) = job.report.notes
+    assert "1 shard was given up after 3 attempts" in note
+    assert command(tmp_path, "embed", "--to", "job", poison=False).returncode == 1
+    for attempt in (1, 2, 3):
+        (tmp_path / f"job/tried/000001.{attempt}").unlink()
+    assert imgsearch.embed(to=tmp_path / "job").progress().is_complete
+
+
+def test_isolated_rows_equal_rows_of_this_process(tmp_path):
+    files = pictures.write(tmp_path, 5)
+    items = [(str(file), file.read_bytes()) for file in files] + [("leer.png", b"")]
+    step = Embedding(Recipe.of("lite"))
+    with IsolatedEmbedding(step) as isolated:
+        assert isolated(items).equals(step(items))
+        assert isolated([]).num_rows == 0
+    with IsolatedEmbedding(Embedding(Recipe("nope"))) as isolated, pytest.raises(ModelNotFound):
+        isolated(items)
