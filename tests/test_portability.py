@@ -108,7 +108,10 @@ except ObjectStoreError as error:
 @pytest.mark.process
 def test_core_is_imported(tmp_path):
     # modules of frameworks, which have their own requirements
-    others = "testing.contract torch openvino timm clip integrations __main__ migrations.env ui."
+    others = (
+        "testing.contract torch openvino timm clip integrations __main__ migrations.env ui. "
+        "engines.ray engines.daft"
+    )
     names = without_posix(IMPORTS, others, folder=tmp_path).split()
     assert len(names) > 250
     assert {"imgsearch.objects.folder", "imgsearch.service.app", "imgsearch.cli.main"} <= {*names}

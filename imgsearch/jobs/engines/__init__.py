@@ -7,7 +7,7 @@ from imgsearch.errors import ConfigError, MissingExtra
 from imgsearch.jobs.engines.base import Engine, EngineOptions
 from imgsearch.text import did_you_mean
 
-_ENGINES: Final = {"here": "HereEngine"}
+_ENGINES: Final = {"here": "HereEngine", "ray": "RayEngine", "daft": "DaftEngine"}
 ENGINES: Final = tuple(_ENGINES)
 """The names of engines."""
 
