@@ -16,6 +16,7 @@ _PAGES: Final = (
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "notebooks/README.md",
     "tests/benchmarks/README.md",
     "tests/soak/README.md",

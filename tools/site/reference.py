@@ -66,15 +66,18 @@ def _models() -> str:
     import imgsearch
 
     lines = [
-        "| name | model | dimensions | weights | GFLOPs an image | texts |",
-        "|---|---|---|---|---|---|",
+        "| name | model | dimensions | weights | GFLOPs an image | texts | license |",
+        "|---|---|---|---|---|---|---|",
     ]
     for model in imgsearch.models():
         names = ", ".join(f"`{name}`" for name in (model.name, *model.aliases))
         size = f"{model.mb:g} MB" if model.mb else "none"
         what = "; ".join(filter(None, (model.description, model.quality)))
         texts = ", ".join(model.languages)
-        lines.append(f"| {names} | {what} | {model.dim} | {size} | {model.gflops:g} | {texts} |")
+        lines.append(
+            f"| {names} | {what} | {model.dim} | {size} | {model.gflops:g} | {texts} "
+            f"| {model.licence} |"
+        )
     return "\n".join(lines) + "\n"
 
 
