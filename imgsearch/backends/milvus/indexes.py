@@ -2,8 +2,8 @@
 
 Source: https://milvus.io/docs, the pages of the indexes and the release notes of Milvus.
 
-Run: the kinds that 2.3.5 and milvus-lite 3.2.2 build. Not run: `hnsw_sq`, `ivf_rabitq` and
-`gpu_cagra`, whose requests are compared with the documentation.
+Run: the kinds that 2.3.5 and milvus-lite 3.2.2 build. Not run: `diskann`, `hnsw_sq`, `ivf_rabitq`
+and `gpu_cagra`, whose requests are compared with the documentation.
 """
 
 import re

@@ -384,7 +384,6 @@ def test_indexes_for_size_are_candidates_where_a_store_builds_them():
     many = candidates(Index("hnsw"), rows=50_000, k=10, dim=512, kinds=kinds)
     assert [str(candidate.index) for candidate in many[5:]] == [
         "hnsw_sq:M=16,efConstruction=200,bits=8",
-        "diskann",
         "ivf_pq:nlist=1024,M=128",
     ]
-    assert many[6].efforts == (16, 32, 64, 128, 256, 512)
+    assert many[5].efforts == (16, 32, 64, 128, 256, 512)
