@@ -84,6 +84,7 @@ def offer(tmp_path, monkeypatch):
     return offer
 
 
+@pytest.mark.long
 def test_library_uses_the_encoder_and_the_store_of_a_package(installed, tmp_path):
     files = write(tmp_path, 3)
     with imgsearch.open("farbspeicher://x", model="farben") as library:

@@ -19,6 +19,7 @@ def test_all_is_sorted_and_defined():
     assert all(hasattr(imgsearch, name) for name in imgsearch.__all__)
 
 
+@pytest.mark.long
 def test_a_noun_has_one_class():
     root = Path(imgsearch.__file__).parent
     nouns = {

@@ -463,6 +463,7 @@ def test_default_encoder_takes_arithmetic_and_texts(tmp_path, monkeypatch):
     assert "🦊" in refused.stderr
 
 
+@pytest.mark.long
 def test_warning_in_a_shell_is_one_line(tmp_path):
     write(tmp_path / "bilder", 4)
     with imgsearch.open(str(tmp_path / "photos.db")) as library:

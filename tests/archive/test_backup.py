@@ -331,6 +331,7 @@ def test_commands_use_tar_files(source, tmp_path):
     assert run("restore", tmp_path / "kein.tar", "--data", tmp_path / "neu").exit_code == 1
 
 
+@pytest.mark.long
 def test_backups_move_between_one_folder_and_a_teams_servers(source, tmp_path, topology):
     """Restores a folder's archive to each topology, backs that up, and restores to a folder."""
     stores = Stores(

@@ -26,6 +26,7 @@ def finished(jobs, job):
     return list(jobs.watch(job.id))[-1]
 
 
+@pytest.mark.long
 def test_job_embeds_originals_and_switches(opened):
     before = state(opened)
     jobs = Jobs(opened)
@@ -86,6 +87,7 @@ def test_searches_go_on_during_a_job(opened):
     assert errors == []
 
 
+@pytest.mark.long
 def test_lost_original_prevents_the_switch(opened):
     lost = opened.search(jpeg(3))[0].entry
     opened.originals.delete(lost.content)

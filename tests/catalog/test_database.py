@@ -125,6 +125,7 @@ def test_newer_database_raises(fresh):
         place.open()
 
 
+@pytest.mark.long
 def test_new_database_can_be_opened_concurrently(fresh):
     place = fresh()
     others = [place.run("catalog.begin([entry(int(sys.stdin.readline()))])") for _ in range(2)]

@@ -39,6 +39,7 @@ print(vectors)
 """
 
 
+@pytest.mark.long
 def test_two_processes_with_the_same_contents_stay_consistent(catalog, place):
     writers = [place.run(WRITER) for _ in "ab"]
     for name, writer in zip("ac", writers, strict=True):

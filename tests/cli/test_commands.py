@@ -159,6 +159,7 @@ def test_evaluate_through_a_store_gives_the_figures_of_exact_search(run, loaded)
     assert stored == pytest.approx(exact, abs=1e-6)
 
 
+@pytest.mark.long
 def test_evaluate_compares_models(run, loaded, tmp_path, map_by_pca):
     words = ("evaluate", "bilder", "--model", "lite", "--model", "classic", "--no-speed")
     done = run(*words, "--html", "seite.html", "--markdown", "tabelle.md")
@@ -273,6 +274,7 @@ def test_file_name_cannot_send_control_codes(run, tmp_path):
     assert "\x1b" not in output
 
 
+@pytest.mark.long
 def test_demo_indexes_searches_and_writes_a_page(run, tmp_path):
     words = ("demo", "--model", "classic", "--json")
     done = run(*words)
@@ -347,6 +349,7 @@ def test_old_report_survives_an_error_before_the_load(run, tmp_path):
     assert (tmp_path / "alt.jsonl").read_text() == "alt"
 
 
+@pytest.mark.long
 def test_standard_error_shows_only_the_error(run, loaded, tmp_path):
     """Towhee's nodes log when they are freed after their pool was emptied."""
     (tmp_path / "kein.jpg").write_text("no image")
@@ -359,6 +362,7 @@ def test_standard_error_shows_only_the_error(run, loaded, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_ascii_terminal_replaces_other_characters(run, loaded, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "imgsearch", "search", loaded / "猫/bild-ü 0002.png"],

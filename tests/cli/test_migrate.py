@@ -93,6 +93,7 @@ def test_model_or_another_task_is_required(run, library):
     assert (done.exit_code, "omit --model" in done.stderr) == (2, True)
 
 
+@pytest.mark.long
 def test_archive_is_migrated_from_its_originals(run, tmp_path):
     (tmp_path / "dienst").mkdir()
     with archive(tmp_path / "dienst") as store:

@@ -121,6 +121,7 @@ def in_terminal(*words, folder, **variables):
     return data.replace(b"\r\n", b"\n"), errors
 
 
+@pytest.mark.long
 def test_search_shows_pictures_in_a_terminal(run, tmp_path):
     (file, *_) = write(tmp_path / "größe", 3)
     db = tmp_path / "a.db"

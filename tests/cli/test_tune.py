@@ -32,6 +32,7 @@ def held(url):
         return {name: store.open(name).count() for name in store.names()}
 
 
+@pytest.mark.long
 def test_table_is_on_standard_output_and_messages_on_standard_error(run, filled):
     done = run("tune", "--db", filled, "--queries", 50, "--index", "flat", "--index", "hnsw@10,400")
     assert done.exit_code == 0, done.output
@@ -48,6 +49,7 @@ def test_table_is_on_standard_output_and_messages_on_standard_error(run, filled)
     assert held(filled) == {"images": 400}
 
 
+@pytest.mark.long
 def test_small_collection_keeps_its_index(run, filled):
     words = ("tune", "--db", filled, "--queries", 20, "--index", "flat", "--index", "hnsw@400")
     done = run(*words)
@@ -57,6 +59,7 @@ def test_small_collection_keeps_its_index(run, filled):
     assert (result["stay"], result["best"]["effort"]) == (True, 400)
 
 
+@pytest.mark.long
 def test_json_option_prints_only_json_and_its_commands_run(run, filled, tmp_path):
     words = ("tune", "--db", filled, "--queries", 50, "--json")
     done = run(*words, "--index", "ivf_flat:nlist=8@8")
@@ -77,12 +80,14 @@ def test_json_option_prints_only_json_and_its_commands_run(run, filled, tmp_path
     assert "images_ivf_flat_2" in again["commands"][0]
 
 
+@pytest.mark.long
 def test_existing_index_is_measured_without_a_copy(run, filled):
     result = json.loads(run("tune", "--db", filled, "--index", "hnsw@400", "--json").stdout)
     (search,) = result["commands"]
     assert "--collection images -k 10 --effort 400" in search
 
 
+@pytest.mark.long
 def test_trials_in_another_store_are_removed(run, filled, tmp_path):
     other_store = str(tmp_path / "anders.db")
     result = json.loads(
@@ -93,6 +98,7 @@ def test_trials_in_another_store_are_removed(run, filled, tmp_path):
     assert held(other_store) == {}
 
 
+@pytest.mark.long
 def test_missed_target_is_reported(run, filled):
     done = run("tune", "--db", filled, "--index", "ivf_flat:nlist=64@1", "--target", 1)
     assert done.exit_code == 0

@@ -247,6 +247,7 @@ def test_incomplete_archive_raises(tmp_path, manifest, target):
     assert not target.exists()
 
 
+@pytest.mark.long
 def test_corrupt_archive_writes_only_correct_files(tmp_path, manifest, target):
     small = {"liste.csv": FILES["liste.csv"]}
     whole = packed(tmp_path, *small.items()).read_bytes()

@@ -16,6 +16,7 @@ def test_first_different_line_ends_a_border(above):
     np.testing.assert_array_equal(trim(image), image[above : above + inside])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60)  # line by line this took more than a minute
 def test_thin_pictures_are_fast():
     image = np.zeros((6_000_000, 1, 3), np.uint8)

@@ -130,6 +130,7 @@ def test_empty_input_gives_an_empty_batch():
     assert (batch.num_rows, batch.schema) == (0, SCHEMA)
 
 
+@pytest.mark.long
 def test_embedding_is_pickled_by_its_configuration(files):
     step = Embedding(RECIPE)
     step(files[:1])

@@ -52,6 +52,7 @@ def test_up_to_fourteen_differences_all_signs_are_tried(values):
     assert near - 1e-12 <= randomization_test(values, rng=0) <= exact + 1e-12
 
 
+@pytest.mark.long
 def test_many_differences_agree_with_scipy():
     from scipy.stats import permutation_test
 

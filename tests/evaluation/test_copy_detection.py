@@ -15,6 +15,7 @@ def compared(one, other):
     return compare_copies(*pictures, (signatures(one), signatures(other)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(320, 240), (800, 600)])
 def test_picture_under_text_bars_is_unclear(size):
     bars = TRANSFORMS["text_bars"](picture(3, (320, 240)))
@@ -22,6 +23,7 @@ def test_picture_under_text_bars_is_unclear(size):
         assert compared(*pair).verdict == "unclear"
 
 
+@pytest.mark.long
 def test_other_pictures_under_text_bars_are_different():
     bars = TRANSFORMS["text_bars"](picture(4, (320, 240)))
     assert compared(picture(3, (320, 240)), bars).verdict == "different"

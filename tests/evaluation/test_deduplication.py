@@ -159,6 +159,7 @@ def test_failed_measurement_is_not_repeated(library, calls, monkeypatch):
     assert calls == ["calibrate", "calibrate"]
 
 
+@pytest.mark.long
 def test_copy_keeps_pairs_comparisons_and_measurements(library, calls, tmp_path):
     pair = library.duplicate_memory.keep_apart(
         *(str(tmp_path / "fotos" / name) for name in PAIRS[0])

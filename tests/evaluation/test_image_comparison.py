@@ -52,6 +52,7 @@ def test_crop_is_laid_over_its_place():
     assert np.asarray(comparison.difference)[0, 0].tolist() == [64, 64, 96]
 
 
+@pytest.mark.long
 def test_threshold_decides_near_by_score():
     assert compare(scene(3), scene(4)).near is None
     assert compare(scene(3), scene(4), threshold=0.4).near
@@ -84,6 +85,7 @@ def test_every_kind_of_image_is_taken_and_others_are_refused(tmp_path):
         compare_images(path, 7)
 
 
+@pytest.mark.long
 def test_library_brings_its_encoder_and_threshold(tmp_path):
     one, other = write(tmp_path, 2)
     with imgsearch.open("memory://compared", model="classic") as library:

@@ -112,6 +112,7 @@ def library(labeled):
         yield opened
 
 
+@pytest.mark.long
 def test_labels_of_the_library_and_of_a_dataset_agree(library, labeled):
     encoder = load()
     by_kind, missing = thresholds(library.collection, encoder, precision=0.2)

@@ -85,6 +85,7 @@ def library(tmp_path):
         yield opened
 
 
+@pytest.mark.long
 def test_threshold_that_fails_its_check_is_rejected(library):
     """Smooth colors are as similar to each other as to their changed copies."""
     with pytest.raises(PrecisionUnreached, match=r"wanted precision 0\.9, checked 0\.4") as refused:
@@ -93,6 +94,7 @@ def test_threshold_that_fails_its_check_is_rejected(library):
     assert facts.interval[0] <= facts.checked <= facts.interval[1] < facts.wanted == 0.9
 
 
+@pytest.mark.long
 def test_copies_in_the_library_are_not_wrong_pairs(library, tmp_path):
     encoder = load("classic")
     library.remove(*sorted((tmp_path / "fötos").iterdir())[6:])

@@ -21,6 +21,7 @@ def library(tmp_path):
         yield opened
 
 
+@pytest.mark.long
 def test_similar_pages_are_wrong_pairs(tmp_path):
     """Their signatures are similar, but their words differ."""
     for place in range(4):
@@ -33,6 +34,7 @@ def test_similar_pages_are_wrong_pairs(tmp_path):
     assert not any(original.unclear for original in samples)
 
 
+@pytest.mark.long
 def test_unclear_pairs_are_neither_copies_nor_wrong(tmp_path):
     """Pages of 60 x 84 pixels are too small to read."""
     for place in range(4):
@@ -62,6 +64,7 @@ def test_text_bars_are_unclear(tmp_path):
     assert pixels.verdict(original, str(tmp_path / "missing.png")) is None
 
 
+@pytest.mark.long
 def test_missing_files_are_counted(library, tmp_path):
     files = sorted((tmp_path / "fötos").iterdir())
     for file in files[:4]:

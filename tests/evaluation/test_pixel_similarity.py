@@ -77,6 +77,7 @@ def test_covered_part_is_a_difference():
     assert verdict(scene(3), TRANSFORMS["text_bars"](scene(3))) == "different"
 
 
+@pytest.mark.long
 def test_pages_of_text_differ_by_their_words():
     assert verdict(page(1), page(2)) == "different"
     assert verdict(page(1), TRANSFORMS["jpeg_10"](page(2))) == "different"
@@ -158,6 +159,7 @@ def test_tiny_pictures_are_the_same_only_if_they_are_equal():
     assert verdict(one[:1, :1], one[:1, 1:2]) in {"same", "different"}
 
 
+@pytest.mark.long
 def test_unrelated_pictures_differ():
     pictures = [scene(seed) for seed in range(3)]
     assert {verdict(*pair) for pair in itertools.permutations(pictures, 2)} == {"different"}

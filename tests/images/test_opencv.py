@@ -139,6 +139,7 @@ def shared_images() -> list[Path]:
     return subset + [path for path in nasty if sniff(path.read_bytes()[:HEAD]) in ("JPEG", "PNG")]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared")
 def test_pixels_of_shared_images_equal_pillows() -> None:
     taken = 0

@@ -218,6 +218,7 @@ def test_weights_without_a_model_are_rejected():
         imgsearch.open("memory://x", weights="x.safetensors")
 
 
+@pytest.mark.long
 def test_close_is_idempotent_and_unlocks_the_file(tmp_path, folder):
     url = str(tmp_path / "x.db")
     library = imgsearch.open(url, model="classic")
@@ -229,6 +230,7 @@ def test_close_is_idempotent_and_unlocks_the_file(tmp_path, folder):
     assert done.stdout.strip() == "10", done.stderr
 
 
+@pytest.mark.long
 def test_store_open_in_another_process_is_waited_for(tmp_path, folder):
     url = str(tmp_path / "größe.db")
     script = f"""if True:

@@ -430,6 +430,7 @@ class Dying(MemoryCollection):
             raise BackendError("the process is killed here")
 
 
+@pytest.mark.long
 @given(lives=st.lists(st.tuples(st.integers(0, 14), st.randoms(use_true_random=False)), max_size=6))
 @settings(max_examples=15, deadline=None, phases=[Phase.reuse, Phase.generate])
 def test_sync_is_completed_after_any_write_was_the_last(lives):

@@ -103,6 +103,7 @@ def names(group):
     return {"/".join(hit["fields"]["path"].split("/")[-2:]) for hit in members}
 
 
+@pytest.mark.long
 def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
     result = json.loads(run("dedup", "--precision", 0.5, "--sample", 4, "--json").stdout)
     assert (result["removed"], result["images"], result["measured"]["changed"]) == (None, 13, 4)
@@ -148,6 +149,7 @@ def test_dedup_joins_the_vectors_of_classic(run, tmp_path):
     assert not json.loads(done.stdout)["joined"]
 
 
+@pytest.mark.long
 def test_dedup_rejects_a_threshold_that_fails_its_check(run, tmp_path):
     query, *_ = write(tmp_path / "bilder", 8)
     assert run("add", "bilder", "--model", "classic", "--json").exit_code == 0
@@ -180,6 +182,7 @@ def test_dedup_removes_only_verified_copies(run, loaded):
     assert json.loads(run(*words, "--unread", "--json").stdout)["removed"] == 2
 
 
+@pytest.mark.long
 def test_dedup_separates_pages_that_the_encoder_does_not(run, tmp_path):
     (tmp_path / "seiten").mkdir()
     for place in range(3):

@@ -38,6 +38,7 @@ class Elements(HTMLParser):
         return [attributes for name, attributes in self.all if name == tag]
 
 
+@pytest.mark.long
 def test_page_of_one_run_has_every_part(runs):
     page = evaluation.page({"lite": runs["lite"]})
     for title in (

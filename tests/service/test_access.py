@@ -23,6 +23,7 @@ READS = ("/v1/images", "/v1/count", "/v1/collections", "/v1/jobs", "/v1/models",
 OPEN = ("/v1/live", "/v1/ready", "/v1/health", "/openapi.json", "/docs")
 
 
+@pytest.mark.long
 def test_scope_allows_its_own_and_lesser_operations(service, empty):
     for path in OPEN:
         assert service.client().get(path).status_code == 200, path

@@ -35,6 +35,7 @@ def photos(tmp_path):
     return tmp_path / "Fotos"
 
 
+@pytest.mark.long
 def test_client_and_library_return_the_same_hits(client, photos, tmp_path):
     reports = []
     report = client.add(str(photos), on_progress=reports.append)
@@ -159,6 +160,7 @@ def test_images_are_read_updated_shown_and_removed(client, photos):
             client.get(wrong)
 
 
+@pytest.mark.long
 def test_many_searches_are_answered_in_order(client, photos):
     client.add(str(photos))
     queries = [picture(number) for number in range(6)] * 6  # more than fit into one request

@@ -52,6 +52,7 @@ def known(document):
     }
 
 
+@pytest.mark.long
 def test_no_value_causes_a_server_error(app):
     named_answers = answers(app, lambda document: _thinned(requests(document, known(document))))
     assert [

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 _SCRIPT = """
 import gc, sys
 from imgsearch.service.interpreter import answering
@@ -21,5 +23,6 @@ assert during[2] > 1_000  # existing objects are not scanned again
 """
 
 
+@pytest.mark.long
 def test_process_settings_are_restored():
     subprocess.run([sys.executable, "-W", "error", "-c", _SCRIPT], check=True)

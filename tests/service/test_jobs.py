@@ -48,6 +48,7 @@ def test_events_report_every_stage_and_the_end(service, empty):
     assert labels.json()["total"] == 24
 
 
+@pytest.mark.long
 def test_events_of_a_deleted_job_end(service, empty):
     folder = service.photos / empty
     write(folder, 20)
@@ -153,6 +154,7 @@ def test_client_syncs_folders_of_the_service(service, empty):
             client.sync("/")
 
 
+@pytest.mark.long
 def test_sync_is_refused_and_confirmed(service, empty):
     folder = service.photos / empty
     write(folder / "alt", 2)

@@ -7,6 +7,7 @@ from imgsearch.errors import CollectionNotFound, MigrationIncomplete, ModelNotFo
 from tests.service.running import jpeg
 
 
+@pytest.mark.long
 def test_searches_follow_the_new_model(service, empty):
     with Client(service.url, service.secrets["admin"], collection=empty) as client:
         client.add([(f"ü{number}.jpg", jpeg(number)) for number in range(3)])

@@ -332,6 +332,7 @@ def test_exceptions_in_handlers_do_not_end_the_service(service, monkeypatch):
         assert not re.search(r"sys\.exit|os\._exit|SystemExit", file.read_text()), file.name
 
 
+@pytest.mark.long
 def test_collections_stay_separate_and_progress_is_reported_during_a_load(service, empty):
     service.add(1, collection=empty)
     other = service.collection()

@@ -124,6 +124,7 @@ def attributes_of_settings(path, names):
             yield node.attr
 
 
+@pytest.mark.long
 def test_every_setting_is_used():
     package = Path(imgsearch.__file__).parent
     used = {

@@ -55,6 +55,7 @@ def test_classes_are_two_dozen_sorted_names_fit_for_folders():
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in classes())
 
 
+@pytest.mark.long
 def test_layout_is_train_and_test_by_class(gallery):
     expected = {f"train/{c}/{c}_{i:02d}.jpg" for c in classes() for i in range(4)}
     expected |= {f"test/{c}/{c}_04.jpg" for c in classes()}
@@ -137,6 +138,7 @@ def blobs_of(mask: np.ndarray, *, smallest: int) -> int:
     return blobs
 
 
+@pytest.mark.long
 def test_same_seed_gives_the_same_bytes(tmp_path, gallery):
     again = tmp_path / "again"
     draw(again, per_class=4, size=SIZE)
@@ -178,6 +180,7 @@ def test_every_picture_is_unique(gallery):
     assert len(set(digests(gallery).values())) == len(digests(gallery))
 
 
+@pytest.mark.long
 def test_small_square_and_broad_pictures_are_drawn():
     for size in ((16, 16), (90, 90), (200, 33), (640, 16)):
         for label in classes():

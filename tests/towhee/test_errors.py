@@ -69,6 +69,7 @@ def test_error_of_a_user_function_is_towhees_error():
         closed(0)
 
 
+@pytest.mark.long
 def test_errors_of_4_threads_reach_their_own_callers():
     closed = toys.pipeline("toy_fail").output("out")
 

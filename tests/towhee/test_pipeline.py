@@ -18,6 +18,7 @@ def long_chain(nodes):
     return chain.output(f"c{nodes}")
 
 
+@pytest.mark.long
 def test_more_rows_than_towhees_queues_hold_do_not_hang():
     assert long_chain(12)(5_000).size == 5_000  # a queue of Towhee holds 1,000
 
@@ -26,6 +27,7 @@ def test_more_nodes_than_towhee_has_threads_do_not_hang():
     assert long_chain(40)(1_200).size == 1_200
 
 
+@pytest.mark.long
 def test_many_callers_of_a_long_chain_do_not_hang():
     """8 callers of 12 nodes need more threads than available; every queue overflows."""
     chain = long_chain(12)

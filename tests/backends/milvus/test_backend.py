@@ -74,6 +74,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.long
 def test_second_process_gets_a_lock_error(path: Path) -> None:
     with connect(str(path)) as store:
         store.create("a", Schema(4))
@@ -98,6 +99,7 @@ for start in range(0, 10**6, 100):
 """
 
 
+@pytest.mark.long
 def test_killed_writer_keeps_acknowledged_rows(path: Path) -> None:
     writer = python(WRITE, path)
     assert writer.stdout is not None
@@ -195,6 +197,7 @@ def test_texts_are_quoted_for_both_grammars() -> None:
     assert rendered(where, fields) == '((t == "a") and (not (x > 1.0))) or (n in [])'  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_wide_rows_are_sent_in_several_messages(store: Backend) -> None:
     collection = store.create("wide", Schema(2_048, index=Index("flat")))
     rows = np.random.default_rng(2).normal(size=(3_001, 2_048)).astype(np.float32)  # 24.6 MB

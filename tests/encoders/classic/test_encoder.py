@@ -138,6 +138,7 @@ def hits(encoder: ClassicEncoder, pictures: list[Pixels], gallery: Matrix) -> di
     return hit_at_1(encoder, pictures, gallery, np.arange(40), changes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["jpeg_10", "gray", "blur", "brightness_160", "half"])
 def test_degraded_copy_is_nearer_than_any_other_picture(hits, change):
     assert hits[change] == 1
