@@ -9,6 +9,7 @@ from math import ceil
 from typing import Any, Final, Literal
 
 from imgsearch.errors import ConfigError
+from imgsearch.evaluation.index.candidates import row_bytes
 
 Worker = Literal["core", "GPU"]
 SHARD: Final = 16_384
@@ -81,14 +82,15 @@ SPEEDS: Final[Mapping[str, EncoderSpeed]] = {
 }
 """The speeds of models that were measured or published. Others are measured by a dry run."""
 
-INDEXES: Final[Mapping[str, str]] = {
-    "flat": "exact",
-    "hnsw": "HNSW, M 16",
-    "hnsw_sq": "HNSW, M 16, of one byte a number",
-    "ivf_sq8": "IVF of one byte a number",
-    "ivf_rabitq": "IVF of one bit a number",
-    "ivf_rabitq+refine": "the same, refined by one byte a number",
+INDEXES: Final[Mapping[str, Mapping[str, int]]] = {
+    "flat": {},
+    "hnsw": {"M": 16},
+    "hnsw_sq": {"M": 16, "bits": 8},
+    "ivf_sq8": {},
+    "ivf_rabitq": {"refine_bits": 0},
+    "ivf_rabitq+refine": {"refine_bits": 8},
 }
+"""The indexes whose memory is estimated, by name, with their parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,10 @@ class Capacity:
     @property
     def memory(self) -> dict[str, float]:
         """Bytes of memory of each kind of index, without fields and the server itself."""
-        return {kind: self.images * row_bytes(kind, self.dim) for kind in INDEXES}
+        return {
+            name: self.images * row_bytes(name.partition("+")[0], self.dim, params)
+            for name, params in INDEXES.items()
+        }
 
     @property
     def search(self) -> float:
@@ -209,25 +214,6 @@ class Capacity:
         rows += [(f"memory, {kind}", size(self.memory[kind])) for kind in INDEXES]
         searching = f"{self.searches:,.1f} searches/s, {time(self.search)} of a core each"
         return [*rows, (f"serving HNSW, {self.cores} cores", searching)]
-
-
-def row_bytes(kind: str, dim: int) -> float:
-    """Return the bytes of memory that an index of a kind of `INDEXES` needs for a vector.
-
-    Source: https://github.com/facebookresearch/faiss/wiki/Faiss-indexes. faiss 1.15 serializes
-    2,192, 656, 527 and 87 bytes a row for hnsw, hnsw_sq, ivf_sq8 and ivf_rabitq of 20,000 x 512.
-    """
-    links, id_, factors = 2 * 16 * 4, 8, 8
-    bits = dim / 8 + factors + id_
-    sizes = {
-        "flat": 4.0 * dim,
-        "hnsw": 4.0 * dim + links,
-        "hnsw_sq": dim + links,
-        "ivf_sq8": dim + id_,
-        "ivf_rabitq": bits,
-        "ivf_rabitq+refine": bits + dim,
-    }
-    return sizes[kind]
 
 
 def size(number: float) -> str:

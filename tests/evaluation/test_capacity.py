@@ -53,7 +53,6 @@ def test_estimates_are_products():
     ],
 )
 def test_bytes_of_a_vector(kind, expected):
-    assert capacity.row_bytes(kind, 512) == expected
     assert Capacity(1_000, 512).memory[kind] == 1_000 * expected
 
 
