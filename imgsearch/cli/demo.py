@@ -3,6 +3,8 @@
 import hashlib
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -154,16 +156,27 @@ def _vector(walk: "Walkthrough") -> Any:
     return walk.neighbors[0][0].vector
 
 
+def _program() -> str:
+    """Return the command that starts imgsearch in the user's shell."""
+    if shutil.which("imgsearch"):
+        return "imgsearch"
+    script = Path(sys.executable).with_name("imgsearch")
+    if not script.exists():
+        return f"{shlex.quote(sys.executable)} -m imgsearch"
+    near = script.is_relative_to(Path.cwd())
+    return shlex.quote(str(script.relative_to(Path.cwd()) if near else script))
+
+
 def _next(store: str, walk: "Walkthrough") -> list[str]:
     """Return commands for the store of the demo."""
-    db = shlex.quote(store)
+    db, program = shlex.quote(store), _program()
     path = shlex.quote(str(walk.neighbors[0][0].fields.get("path", "cat.jpg")))
     text = walk.texts[0][0] if walk.texts else ""
     return [
-        *([f'imgsearch search "{text}" --db {db} --html hits.html --open'] if text else []),
-        f"imgsearch search {path} --db {db}",
-        f"imgsearch dedup --db {db} --html groups.html",
-        f"imgsearch info --db {db}",
+        *([f'{program} search "{text}" --db {db} --html hits.html --open'] if text else []),
+        f"{program} search {path} --db {db}",
+        f"{program} dedup --db {db} --html groups.html",
+        f"{program} info --db {db}",
     ]
 
 
@@ -236,7 +249,7 @@ def _labeled(place: _Place, *, as_json: bool) -> None:
         f"{counted(len(dataset.queries), 'query')} answered in {run.seconds['search']:.1f} s by "
         f"{encoder}.\n"
         f"Look at {place.page}; then search by an image of your own:\n"
-        f"  imgsearch search PICTURE.jpg --db {store}\n"
+        f"  {_program()} search PICTURE.jpg --db {store}\n"
         "or see your own photos: make demo PHOTOS=~/Pictures"
     )
 

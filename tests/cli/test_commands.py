@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from imgsearch.cli import cli, options
+from imgsearch.cli.demo import _program as demo_program
 from tests.pictures import write
 from tests.services.web_server import WebServer
 
@@ -302,6 +303,25 @@ def test_demo_shows_photos_of_a_folder(run, tmp_path):
     assert f"Photos of {html.escape(str(photos))}: the first 4 images" in page
     again = run("demo", photos, "--model", "classic", "--most", 4)
     assert "Searched 3 images by classic (722-d); 1 file failed." in again.stderr
+
+
+def test_commands_of_the_demo_start_the_installed_program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = write_program(tmp_path / ".venv/bin", "imgsearch")
+    monkeypatch.setattr(sys, "executable", str(script.with_name("python")))
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert demo_program() == "imgsearch"
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert demo_program() == ".venv/bin/imgsearch"
+    script.unlink()
+    assert demo_program() == f"{tmp_path}/.venv/bin/python -m imgsearch"
+
+
+def write_program(folder, name):
+    folder.mkdir(parents=True)
+    (folder / name).write_text("#!/bin/sh\n")
+    (folder / name).chmod(0o755)
+    return folder / name
 
 
 def test_demo_of_a_folder_without_images_is_an_error(run, tmp_path):
