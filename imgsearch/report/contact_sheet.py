@@ -1,6 +1,7 @@
 """Contact sheets: images side by side in one picture, for notebooks."""
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -19,6 +20,8 @@ ImageSource: TypeAlias = str | PathLike[str] | Hit
 _GAP: Final = 8
 _LINE: Final = 16  # height of a caption in pixels
 _LETTER: Final = 7  # approximate width of a character in pixels
+_LINES: Final = 3  # of a caption; the rest is cut
+_WORD: Final = re.compile(r"[^\s_]*[\s_]?")
 _BACKGROUND: Final = "white"
 _GRAY: Final = "#999999"
 
@@ -34,8 +37,8 @@ def contact_sheet(
     """Return one picture with the images in rows of `columns`, each in a square of `side` pixels.
 
     The caption of a path is its folder's name; the caption of a hit is its score and label.
-    `captions` replaces these. `query` comes first, with a frame. Unreadable files are shown as
-    empty squares with a message.
+    `captions` replaces these. Long captions wrap, into at most three lines. `query` comes first,
+    with a frame. Unreadable files are shown as empty squares with a message.
 
     Raises:
         ConfigError: no image is given, or the numbers of images and captions differ.
@@ -53,12 +56,13 @@ def contact_sheet(
     if not sources:
         raise ConfigError("cannot draw a contact sheet without an image")
     columns = max(1, min(columns, len(sources)))
-    cell, tall = side + _GAP, side + _LINE + _GAP
+    lines = [_wrapped(text, max(1, side // _LETTER)) for text in texts]
+    cell, tall = side + _GAP, side + max(map(len, lines)) * _LINE + _GAP
     rows = -(-len(sources) // columns)
     sheet = Image.new("RGB", (columns * cell + _GAP, rows * tall + _GAP), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=12)
-    for number, (source, caption) in enumerate(zip(sources, texts, strict=True)):
+    for number, (source, caption) in enumerate(zip(sources, lines, strict=True)):
         left = _GAP + number % columns * cell
         top = _GAP + number // columns * tall
         picture = _thumbnail(source, side)
@@ -70,7 +74,8 @@ def contact_sheet(
             sheet.paste(picture, (left + across, top + down))
         if query is not None and number == 0:
             draw.rectangle((left - 3, top - 3, left + side + 2, top + side + 2), outline="black")
-        draw.text((left, top + side), caption[: side // _LETTER], fill="black", font=font)
+        for place, line in enumerate(caption):
+            draw.text((left, top + side + place * _LINE), line, fill="black", font=font)
     return sheet
 
 
@@ -79,6 +84,18 @@ def _caption(source: ImageSource) -> str:
         return printable(str(source)).replace("\\", "/").split("/")[-2:][0]
     label = str(source.fields.get("label", ""))
     return f"{source.score:.3f} {label}".strip()
+
+
+def _wrapped(caption: str, width: int) -> list[str]:
+    """Return the lines of a caption, broken after spaces and underscores, or in a long word."""
+    lines = [""]
+    for word in _WORD.findall(caption[: 2 * _LINES * width]):
+        for start in range(0, len(word), width):
+            piece = word[start : start + width]
+            if len((lines[-1] + piece).rstrip()) > width:
+                lines.append("")
+            lines[-1] += piece
+    return [line.rstrip() for line in lines[:_LINES]]
 
 
 def _thumbnail(source: ImageSource, side: int) -> "Image.Image | None":

@@ -71,6 +71,24 @@ def test_captions_are_written_under_the_images(drawn):
     assert np.asarray(captioned)[72:].min() < 128
 
 
+@pytest.mark.parametrize(
+    ("caption", "lines"),
+    [
+        ("", 1),
+        ("0.123 ñan", 1),  # 9 characters of 7 pixels fit into 64 pixels
+        ("0.123 ñand", 2),
+        ("hot_air_balloon", 2),
+        ("123456789x", 2),  # a long word is broken
+        ("one two three " * 1_000, 3),
+    ],
+)
+def test_long_captions_wrap(drawn, caption, lines):
+    sheet = np.asarray(contact_sheet(drawn[:1], captions=[caption], side=64))
+    assert sheet.shape[0] == 8 + 64 + lines * 16 + 8
+    written = [sheet[72 + line * 16 : 88 + line * 16].min() < 128 for line in range(lines)]
+    assert all(written) == bool(caption)
+
+
 def test_invalid_arguments_are_rejected(drawn):
     with pytest.raises(ConfigError, match="without an image"):
         contact_sheet([])
