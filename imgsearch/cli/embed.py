@@ -58,6 +58,7 @@ _ENGINES = ("here", "ray", "daft")
     metavar="NUMBER",
     help="Threads of each worker; by default the cores that it has.",
 )
+@click.option("--retry", is_flag=True, help="Run shards again that were given up.")
 @options.max_pixels
 @options.list_columns
 @options.declared_fields

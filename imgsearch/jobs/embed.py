@@ -65,6 +65,7 @@ def embed(
     url_hosts: Sequence[str] | None = (),
     exclude: Sequence[str] = (),
     frames: str | float = 1.0,
+    retry: bool = False,
     token: str | None = None,
     progress: bool | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -76,6 +77,7 @@ def embed(
     The vectors, ids, labels and failures are the same as by `Library.add`, which also describes
     `images` and most options. A job that was interrupted goes on when `embed` is called again, with
     or without `images`: shards that are done are not run again, and new images become new shards.
+    With `retry`, shards that were given up run again, too.
 
     `to` is a folder that all workers reach, or ``s3://bucket/prefix``; `token` is ``KEY:SECRET`` of
     S3. `engine` is "here", "ray" or "daft". `cluster` is the address of Ray's or Daft's cluster,
@@ -109,6 +111,8 @@ def embed(
     with progress_bar(progress, on_progress) as show:
         listing = Listing(on_ignored)
         job = _planning(place, token, new, images, listing)
+        if retry:
+            job.retry()
         run = JobRun(job, ShardWork(job.url, token, threads), runner, listing)
         embedded = EmbeddingJob(job.files, job.description)
         embedded.report = run.run(show, on_failure)

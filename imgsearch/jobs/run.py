@@ -1,5 +1,6 @@
 """Runs the shards of a job by an engine, and counts their outcomes."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,6 +13,8 @@ from imgsearch.jobs.shard import ShardWork
 from imgsearch.library.progress import Progress, Report, Tally
 from imgsearch.text import counted
 from imgsearch.types import Failure
+
+_LOSSES: Final = 10  # times that one run starts a shard whose worker dies
 
 _SUMMED: Final = ("added", "skipped", "failed", "updated", "decoded", "embedded")
 
@@ -58,6 +61,7 @@ class JobRun:
         self, shards: Iterator[int], tally: Tally, show: Callable[[Progress], None]
     ) -> None:
         """Run shards until they are done or given up. A shard whose worker died runs again."""
+        losses = Counter[int]()
         while True:
             lost = []
 
@@ -71,8 +75,13 @@ class JobRun:
                 else:
                     self._count(shard, outcome, tally)
                 tally.report_progress()
-            tries = self.job.tries()
-            if not (again := [shard for shard in lost if tries.get(shard, 0) < TRIES]):
+            losses.update(lost)
+            again = [
+                shard
+                for shard in lost
+                if losses[shard] < _LOSSES and not self.job.is_given_up(shard)
+            ]
+            if not again:
                 return
             shards = iter(again)
 
@@ -97,6 +106,6 @@ def abandoned(job: JobWriter, shards: Sequence[int]) -> str:
     names = ", ".join(f"{shard:06}" for shard in shards[:5]) + ", …" * (len(shards) > 5)
     number = counted(len(shards), "shard was", "shards were")
     return (
-        f"{number} given up after {TRIES} attempts that killed their process: {names}. To try "
-        f"again, delete their files in {job.files.title}/tried"
+        f"{number} given up, because {TRIES} attempts died at the same place: {names}. To try "
+        f"again: imgsearch embed --to {job.files.title} --retry"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from imgsearch.backends.memory import Backend as MemoryBackend
-from imgsearch.backends.vectors.folder import TRIES, JobFolder, ShardOutcome
+from imgsearch.backends.vectors.folder import JobFolder, ShardOutcome
 from imgsearch.backends.vectors.writer import FailedSource, JobWriter
 from imgsearch.errors import ImgSearchError
 from imgsearch.images import sources, web_images
@@ -37,7 +37,7 @@ class ShardWork:
     def __call__(
         self, shard: int, on_progress: Callable[[Progress], None] | None = None
     ) -> ShardOutcome | None:
-        """Run a shard, unless it is done; return its outcome, None if it failed too often.
+        """Run a shard, unless it is done; return its outcome, None if it was given up.
 
         Raises:
             EncoderError: the encoder cannot be built, or is not the job's.
@@ -46,10 +46,9 @@ class ShardWork:
         job = JobWriter.open(self.url, token=self.token)
         if job.is_done(shard):
             return job.outcome(shard)
-        attempt = job.begin(shard)
-        if attempt > TRIES:
-            job.forget(shard, attempt)
+        if job.is_given_up(shard):
             return None
+        attempt = job.begin(shard)
         try:
             with limited_cores(self.threads):
                 return _run(job, shard, attempt, on_progress)
@@ -64,7 +63,8 @@ def _run(
     started, clock = time.time(), time.monotonic()
     images, failures = references(job, shard), list[Failure]()
     reading = job.description.reading
-    tally = Tally(len(images), on_progress, failures.append)
+    reached = _Reached(job, shard, attempt, on_progress)
+    tally = Tally(len(images), reached, failures.append)
     downloads = web_images.downloads(reading.get("url_hosts", ()))
     with opened(job) as library:
         report = library.add_references(
@@ -89,6 +89,27 @@ def _run(
         failed = _failed_sources(failures, images)
         outcome = replace(outcome, seconds=time.monotonic() - clock)
         return job.write(shard, rows, failed, outcome)
+
+
+class _Reached:
+    """Records how far an attempt has come, once for each `CHUNK` of images."""
+
+    def __init__(
+        self,
+        job: JobWriter,
+        shard: int,
+        attempt: int,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._job, self._shard, self._attempt = job, shard, attempt
+        self._on_progress, self._chunks = on_progress, 0
+
+    def __call__(self, now: Progress) -> None:
+        if now.done // CHUNK > self._chunks:
+            self._chunks = now.done // CHUNK
+            self._job.reach(self._shard, self._attempt, self._chunks * CHUNK)
+        if self._on_progress is not None:
+            self._on_progress(now)
 
 
 @contextmanager

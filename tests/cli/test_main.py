@@ -27,7 +27,7 @@ VERBS = {
     "Add", "Allow", "Cancel", "Check", "Compare", "Confirm", "Copy", "Count", "Create", "Declare",
     "Do", "Download", "Embed", "Estimate", "Fill", "Find", "Finish", "Fit", "Group", "Index",
     "Keep", "Leave", "Let", "List", "Log", "Make", "Measure", "Open", "Print", "Read", "Remove",
-    "Replace", "Revoke", "Search", "Separate", "Serve", "Show", "Start", "Train", "Wait",
+    "Replace", "Revoke", "Run", "Search", "Separate", "Serve", "Show", "Start", "Train", "Wait",
     "Write",
 }  # fmt: skip
 # words that begin a remark; the help of an option with a value names that value, or has a verb

@@ -95,16 +95,17 @@ def test_shard_that_kills_its_process_thrice_is_given_up(photos, tmp_path):
     imgsearch.embed(folder, to=tmp_path / "job", model="classic", shard=6)
     for name in ("done/000001.json", "vectors/000001.parquet"):
         (tmp_path / "job" / name).unlink()
-    for attempt in (2, 3):
-        (tmp_path / f"job/tried/000001.{attempt}").touch()
+    for attempt in (1, 2, 3):
+        (tmp_path / f"job/tried/000001.{attempt}").write_text("0")
     job = imgsearch.embed(to=tmp_path / "job")
     assert job.progress().abandoned == (1,)
     (note,) = job.report.notes
-    assert "1 shard was given up after 3 attempts" in note
-    assert command(tmp_path, "embed", "--to", "job", poison=False).returncode == 1
-    for attempt in (1, 2, 3):
-        (tmp_path / f"job/tried/000001.{attempt}").unlink()
-    assert imgsearch.embed(to=tmp_path / "job").progress().is_complete
+    assert "1 shard was given up, because 3 attempts died at the same place: 000001" in note
+    again = command(tmp_path, "embed", "--to", "job", poison=False)
+    assert again.returncode == 1
+    assert "--to job --retry" in again.stderr.replace(f"{tmp_path}/", "")
+    job = imgsearch.embed(to=tmp_path / "job", retry=True)
+    assert (job.progress().is_complete, job.outcome(1).attempts) == (True, 2)
 
 
 def test_isolated_rows_equal_rows_of_this_process(tmp_path):

@@ -5,7 +5,7 @@
     job.json                 format, recipe, schema, versions; see `JobDescription`
     plan/000123.parquet      the sources of a shard
     planned.json             number of shards and sources, written when all sources are known
-    tried/000123.N           attempt N of a shard began
+    tried/000123.N           attempt N of a shard began; content: the images that it had finished
     vectors/000123.parquet   exactly the columns of a store: id, vector, path, label, fields
     failed/000123.parquet    source, sha256, status, error
     done/000123.json         written last: rows, failed, sha256, seconds, attempts
@@ -138,8 +138,8 @@ class JobProgress:
     """Progress of a job. A `planned` job has found all its sources.
 
     `sources` are those found so far, `images` the rows with a vector, and `failed` the sources
-    without one. `abandoned` shards failed too often. `images_per_second` is measured over the
-    times in which shards ran. `seconds_left` is None if it is unknown.
+    without one. `abandoned` shards were given up; see `JobFolder.is_given_up`. `images_per_second`
+    is measured over the times in which shards ran. `seconds_left` is None if it is unknown.
     """
 
     shards: int
@@ -159,7 +159,7 @@ class JobProgress:
 
 
 TRIES: Final = 3
-"""Attempts after which a shard is reported, and not tried again."""
+"""Attempts in a row that die at the same place, after which a shard is given up."""
 
 
 class JobFolder:
@@ -269,7 +269,29 @@ class JobFolder:
 
     def tries_of(self, shard: int) -> int:
         """Return the number of attempts of a shard that began."""
-        return sum(name.startswith(f"{shard:06}.") for name in self.files.names("tried"))
+        return len(self._marks(shard))
+
+    def abandoned(self) -> tuple[int, ...]:
+        """Return the numbers of the shards that were given up; see `is_given_up`."""
+        often = sorted(shard for shard, tries in self.tries().items() if tries >= TRIES)
+        return tuple(shard for shard in often if self.is_given_up(shard))
+
+    def is_given_up(self, shard: int) -> bool:
+        """Return whether the last `TRIES` attempts of a shard died at the same place.
+
+        An attempt that came further than the one before does not count: something else ended it.
+        """
+        marks = self._marks(shard)[-TRIES:]
+        return len(marks) == TRIES and len({self._place(mark) for mark in marks}) == 1
+
+    def _marks(self, shard: int) -> list[str]:
+        """Return the files of a shard's attempts, the first one first."""
+        marks = [name for name in self.files.names("tried") if name.startswith(f"{shard:06}.")]
+        return [f"tried/{name}" for name in sorted(marks, key=lambda name: (len(name), name))]
+
+    def _place(self, mark: str) -> bytes:
+        """Return the content of an attempt's file; nothing if another process removed it."""
+        return self.files.read(mark) if self.files.exists(mark) else b""
 
     def progress(self) -> JobProgress:
         """Return the progress of the job."""
@@ -290,7 +312,7 @@ class JobFolder:
             sum(outcome.failed for outcome in outcomes),
             rate,
             0.0 if total and finished >= sources else left,
-            tuple(sorted(shard for shard, tries in self.tries().items() if tries >= TRIES)),
+            self.abandoned(),
         )
 
     def _total(self) -> dict[str, int] | None:

@@ -89,15 +89,30 @@ class JobWriter(JobFolder):
     def begin(self, shard: int) -> int:
         """Record that an attempt of a shard begins; return its number, from 1.
 
-        Without `forget`, the attempt counts as one that killed its process.
+        Without `forget`, the attempt counts as one whose process died.
         """
         attempt = self.tries_of(shard) + 1
-        self.files.write(f"tried/{shard:06}.{attempt}", b"")
+        self.reach(shard, attempt, 0)
         return attempt
+
+    def reach(self, shard: int, attempt: int, images: int) -> None:
+        """Record that an attempt has finished this number of images."""
+        self.files.write(f"tried/{shard:06}.{attempt}", str(images).encode())
 
     def forget(self, shard: int, attempt: int) -> None:
         """Remove the record of an attempt, whose process lives."""
         self.files.delete(f"tried/{shard:06}.{attempt}")
+
+    def retry(self) -> tuple[int, ...]:
+        """Let shards that were given up run again; return their numbers.
+
+        Each keeps the record of its first attempt, so its images run in a child process.
+        """
+        shards = self.abandoned()
+        for shard in shards:
+            for mark in self._marks(shard)[1:]:
+                self.files.delete(mark)
+        return shards
 
     def write(
         self,

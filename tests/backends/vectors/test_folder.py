@@ -119,6 +119,18 @@ def test_tries_are_counted_until_the_shard_is_done(job):
     assert next(iter(job.vectors()), None) is None
 
 
+def test_shard_that_comes_further_is_not_given_up(job):
+    for images in (512, 512, 1_024, 512, 512):
+        assert not job.is_given_up(7)
+        job.reach(7, job.begin(7), images)
+    assert job.tries() == {7: 5}
+    assert job.abandoned() == ()
+    job.reach(7, job.begin(7), 512)
+    assert job.abandoned() == (7,)
+    assert job.retry() == (7,)
+    assert (job.tries(), job.abandoned(), job.retry()) == ({7: 1}, (), ())
+
+
 def test_job_is_recognized_by_its_file(job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for url in ("jöb", "./jöb/", "vectors:jöb", job.url, tmp_path / "jöb"):
