@@ -16,7 +16,7 @@ RUN python -m venv /opt/imgsearch \
  && /opt/imgsearch/bin/pip uninstall --yes setuptools pip
 
 FROM ${BASE}
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 LABEL org.opencontainers.image.title="imgsearch" \
       org.opencontainers.image.description="Image search over Milvus: service and page" \
       org.opencontainers.image.version="${VERSION}" \

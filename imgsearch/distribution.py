@@ -4,7 +4,7 @@ import os
 import warnings
 from typing import Final
 
-VERSION = "0.1.0"  # the build reads this line
+VERSION = "0.2.0"  # the build reads this line
 NAME: Final = "towhee-imgsearch"
 NAMESAKE: Final = "imgsearch"  # unrelated: reverse search by TinyCLIP
 _PACKAGE: Final = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
