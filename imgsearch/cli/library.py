@@ -75,14 +75,15 @@ def add(
     frames: str,
     **config: Any,
 ) -> None:
-    """Add images and videos from folders, globs, files, URLs or lists.
+    """Add images and videos from folders, buckets, files, URLs or lists.
 
-    A list is a csv, tsv, parquet or JSON lines file with a column of paths or URLs and optionally a
-    column of labels, or a .txt file with a path a line; - reads a list from standard input. Images
-    already in the library are skipped, so an interrupted load can be run again. If a file has other
-    bytes now, its image is replaced. A label from a list or folder name replaces the stored label.
-    Unreadable files are reported and do not stop the load. With --sync, which takes folders only,
-    images whose files no longer exist are removed.
+    A bucket is s3://BUCKET/PREFIX or gs://BUCKET/PREFIX, with keys from the environment. A list is
+    a csv, tsv, parquet or JSON lines file with a column of paths or URLs and optionally a column of
+    labels, or a .txt file with a path a line; - reads a list from standard input. Images already in
+    the library are skipped, so an interrupted load can be run again. If a file has other bytes now,
+    its image is replaced. A label from a list or folder name replaces the stored label. Unreadable
+    files are reported and do not stop the load. With --sync, which takes folders only, images whose
+    files no longer exist are removed.
     """
     if (dry_run or yes) and not in_step:
         raise click.UsageError("--dry-run and --yes need --sync")

@@ -67,7 +67,8 @@ def url_hosts(command: F) -> F:
         "url_hosts",
         multiple=True,
         metavar="HOST",
-        help="Private host, address or network that images may be fetched from; repeatable.",
+        help="Private host, address or network that images and lists may be fetched from, and that "
+        "endpoints of buckets may have; repeatable.",
     )(command)
 
 

@@ -21,7 +21,8 @@ from imgsearch.errors import (
 )
 from imgsearch.fields import typed
 from imgsearch.images import inputs, web_images
-from imgsearch.images.inputs import Input, Reading, has_lists
+from imgsearch.images.inputs import Input, has_lists
+from imgsearch.images.reading import Reading
 from imgsearch.images.sampling import Sampling
 from imgsearch.images.videos import reads_folders
 from imgsearch.library.progress import Progress, Report, Tally
@@ -124,6 +125,7 @@ class Client(ServiceJobs, ServiceVectors):
             all_fields=all_fields,
             exclude=exclude,
             with_videos=reads_folders(sampling),
+            url_hosts=web_images.allowed(url_hosts),
         )
         downloads = web_images.downloads(url_hosts)
         with progress_bar(progress, on_progress) as report:

@@ -191,7 +191,7 @@ def _name(file: Candidate) -> str:
 
 def uploaded_name(path: str, data: bytes) -> str:
     """Return a file's name in the form that services show. Images without a name get one."""
-    if sources.is_web_url(path):
+    if sources.is_remote(path):
         return sources.printable(file_name(path))
     name = sources.printable(absolute(path)).rpartition("/")[2] if path else ""
     return name or f"image-{sources.content_id(data)[:16]}"

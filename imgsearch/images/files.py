@@ -52,6 +52,16 @@ def is_web_url(path: str) -> bool:
     return path[:8].lower().startswith(("http://", "https://"))
 
 
+def is_bucket_url(path: str) -> bool:
+    """Return whether `path` is the URL of a bucket or an object: ``s3://`` or ``gs://``."""
+    return path[:5].lower() in ("s3://", "gs://")
+
+
+def is_remote(path: str) -> bool:
+    """Return whether `path` is a URL that `read` can fetch: of the web or a bucket."""
+    return is_web_url(path) or is_bucket_url(path)
+
+
 def open_regular(path: str) -> BinaryIO:
     """Open a regular file; do not wait for the writer of a pipe.
 
@@ -79,7 +89,7 @@ def missing(path: str) -> SourceError:
         return SourceError("an empty path names no file")
     name = printable(path)
     if URL.match(path):
-        problem = "not fetched here" if is_web_url(path) else "not an http or https URL"
+        problem = "not fetched here" if is_remote(path) else "not an http or https URL"
         advice = "Download the image, and name the file."
         return SourceError(f"{without_password(name)}: {problem}. {advice}", path=path)
     problem = "no file matches" if globs.is_glob(path) else "no such file or folder"

@@ -6,8 +6,8 @@ of any length can be added.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from io import IOBase
 from itertools import chain
 from os import PathLike
@@ -23,15 +23,15 @@ from imgsearch.images import (
     items,
     list_files,
     parquet_images,
+    remote_sources,
     sources,
     tables,
 )
-from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.objects import as_array
+from imgsearch.images.reading import ANY, Reading
 from imgsearch.images.references import Reference
 from imgsearch.images.streams import Listed
 from imgsearch.images.tables import Columns
-from imgsearch.types import Value
 
 
 class SupportsItems(Protocol):
@@ -57,7 +57,7 @@ Input: TypeAlias = (
 """What `Library.add` takes.
 
 - a folder, a glob, a list (a csv, tsv, parquet, JSON lines or text file), a tar file, an image
-  file, or a URL
+  file, or a URL: http, https, ``s3://bucket/prefix`` or ``gs://bucket/prefix``
 - an image in memory: its file's bytes, a Pillow image, an array or tensor of pixels
 - a table with a column of paths or images: a data frame of pandas or polars, an Arrow table
 - a data set of Hugging Face or torch
@@ -66,34 +66,7 @@ Input: TypeAlias = (
 
 _SEVERAL: Final = 4  # dimensions of an array of images
 _TEXTS: Final = "OUST"  # kinds of arrays of texts and of Python objects
-_OnText: TypeAlias = Callable[[str], None]
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How sources are read: the columns, and callbacks for ignored rows and for notes.
-
-    `fields` apply to all images; a row's own win. Further columns of list files are read if
-    `types` declares their fields, or all with `all_fields`. All columns of tables are read.
-    `exclude` are patterns of files in folders; see `images.exclusions`. With `with_videos` videos
-    in folders are read.
-    """
-
-    path_column: str | None = None
-    ignored: _OnText = lambda _text: None
-    note: _OnText = lambda _text: None
-    label_column: str | None = None
-    fields: Mapping[str, Value] = field(default_factory=dict)
-    types: Mapping[str, FieldType] = field(default_factory=dict)
-    all_fields: bool = False
-    exclude: Sequence[str] = ()
-    with_videos: bool = False
-
-    @property
-    def columns(self) -> ListColumns:
-        """The columns of list files that the caller named."""
-        return ListColumns(self.path_column, self.label_column, self.types, self.all_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +78,7 @@ class _Kind:
     count: Callable[[Any, Reading], int]
 
 
-def references(source: Input, reading: Reading = Reading()) -> Iterator[Reference]:
+def references(source: Input, reading: Reading = ANY) -> Iterator[Reference]:
     """Yield the images of a source, in order; see `Input` and `sources.references`.
 
     >>> pixels = np.zeros((2, 2, 3), np.uint8)
@@ -122,7 +95,7 @@ def references(source: Input, reading: Reading = Reading()) -> Iterator[Referenc
     return (replace(image, fields={**reading.fields, **image.fields}) for image in images)
 
 
-def count(source: Input, reading: Reading = Reading()) -> int:
+def count(source: Input, reading: Reading = ANY) -> int:
     """Return the number of images in a source, or an upper bound; 0 for an iterator.
 
     Raises:
@@ -157,7 +130,7 @@ def count_beside(
     thread.join(patience)
 
 
-def field_types(source: Input, reading: Reading = Reading()) -> dict[str, FieldType]:
+def field_types(source: Input, reading: Reading = ANY) -> dict[str, FieldType]:
     """Return the types of the fields in the further columns of list files and tables.
 
     `source` may be a list of these. If columns have equal names, the first one counts.
@@ -170,6 +143,8 @@ def field_types(source: Input, reading: Reading = Reading()) -> dict[str, FieldT
         return {name: kind for part in reversed(parts) for name, kind in part.items()}
     if isinstance(source, Listed):
         return source.field_types()
+    if remote_sources.is_remote_source(source):
+        return remote_sources.field_types(source, reading)
     if parquet_images.holds_images(source):
         return frames.field_types(parquet_images.empty_table(source))
     if _is_path(source):
@@ -306,7 +281,9 @@ def _each(
 ) -> Iterator[Reference]:
     for number, item in enumerate(source, 1):
         place = f"image {number}"
-        if _is_path(item):
+        if remote_sources.is_remote_source(item):
+            yield from _remote(item, reading)
+        elif _is_path(item):
             yield from _paths([item], reading)
         else:
             yield from _listed(_reference(item, place, reading, classes), place, reading)
@@ -335,7 +312,12 @@ def _parquet(source: Any, reading: Reading) -> Iterator[Reference]:
     return _table(names, parquet_images.rows(source, names), reading)
 
 
+def _remote(source: Any, reading: Reading) -> Iterator[Reference]:
+    return remote_sources.references(source, reading, lambda path: _parquet(path, reading))
+
+
 KINDS: Final = (
+    _Kind(remote_sources.is_remote_source, _remote, lambda _source, _reading: 0),
     _Kind(
         parquet_images.holds_images, _parquet, lambda source, _reading: parquet_images.count(source)
     ),

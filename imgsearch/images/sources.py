@@ -31,6 +31,7 @@ from imgsearch.images.files import (
     content_id,
     expand,
     is_content_id,
+    is_remote,
     is_web_url,
     label_text,
     missing,
@@ -47,8 +48,8 @@ from imgsearch.images.splits import is_split
 from imgsearch.images.suffixes import OTHERS, PHOTOS
 
 __all__ = [
-    "MAX_BYTES", "Fetch", "Source", "content_id", "count", "is_content_id", "is_web_url",
-    "label_text", "printable", "read", "references", "spread", "unprintable",
+    "MAX_BYTES", "Fetch", "Source", "content_id", "count", "is_content_id", "is_remote",
+    "is_web_url", "label_text", "printable", "read", "references", "spread", "unprintable",
 ]  # fmt: skip
 
 Source: TypeAlias = (
@@ -171,7 +172,7 @@ def read(
     if isinstance(reference, Reference) and reference.content is not None:
         return _encoded(reference, max_pixels)
     path = reference.path if isinstance(reference, Reference) else os.fsdecode(reference)
-    if fetch is not None and is_web_url(path):
+    if fetch is not None and is_remote(path):
         return fetch(path)
     if not path or image_lists.URL.match(path):
         raise missing(path)

@@ -13,7 +13,8 @@ PAIRS: Final = (
 )
 """Folder names of a gallery and its queries, case-insensitive, the most common names first."""
 
-_NAMES: Final = frozenset(name for pair in PAIRS for name in pair)
+NAMES: Final = frozenset(name for pair in PAIRS for name in pair)
+"""The names of splits, in lower case."""
 
 
 def pairs(root: Path) -> Iterator[tuple[Path, Path]]:
@@ -26,7 +27,7 @@ def pairs(root: Path) -> Iterator[tuple[Path, Path]]:
         OSError: the folder cannot be listed.
     """
     folders = {entry.name.casefold(): entry for entry in _folders(root)}
-    only_splits = folders.keys() <= _NAMES
+    only_splits = folders.keys() <= NAMES
     for gallery, query in PAIRS:
         halves = [folders[name] for name in (gallery, query) if name in folders]
         if len(halves) == 2 and (only_splits or any(map(has_folders, halves))):
@@ -35,7 +36,7 @@ def pairs(root: Path) -> Iterator[tuple[Path, Path]]:
 
 def is_split(folder: Path) -> bool:
     """Return whether a folder is a split of a dataset."""
-    if folder.name.casefold() not in _NAMES:
+    if folder.name.casefold() not in NAMES:
         return False
     try:
         return any(pairs(folder.parent))

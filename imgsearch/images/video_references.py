@@ -8,12 +8,12 @@ from imgsearch.images.decoder import MAX_PIXELS
 from imgsearch.images.moments import SECONDS, VIDEO, moment_path
 from imgsearch.images.references import Reference
 from imgsearch.images.sampling import Sampling
-from imgsearch.images.sources import is_web_url, printable
+from imgsearch.images.sources import is_remote, printable
 
 
 def is_video_file(image: Reference) -> bool:
     """Return whether a reference is a video's file."""
-    return image.content is None and not is_web_url(image.path) and videos.is_video(image.path)
+    return image.content is None and not is_remote(image.path) and videos.is_video(image.path)
 
 
 def frames_of(

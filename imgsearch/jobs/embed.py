@@ -14,8 +14,9 @@ from imgsearch.backends.vectors.writer import JobWriter
 from imgsearch.encoders import Recipe
 from imgsearch.errors import ConfigError, EncoderMismatch
 from imgsearch.fields import Declaration, declared
-from imgsearch.images import MAX_PIXELS, checked_limit, inputs
-from imgsearch.images.inputs import Input, Reading, field_types
+from imgsearch.images import MAX_PIXELS, checked_limit, inputs, web_images
+from imgsearch.images.inputs import Input, field_types
+from imgsearch.images.reading import Reading
 from imgsearch.images.sampling import Sampling
 from imgsearch.images.videos import reads_folders
 from imgsearch.jobs import engines
@@ -143,6 +144,7 @@ def _planning(
         all_fields=given["all_fields"],
         exclude=tuple(given["exclude"]),
         with_videos=reads_folders(sampling),
+        url_hosts=web_images.allowed(given.get("url_hosts", ())),
     )
     if given["all_fields"] and job is None:
         types = {**field_types(list(images), reading), **types}

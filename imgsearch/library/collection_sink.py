@@ -261,7 +261,7 @@ class CollectionSink(Sink[Reference, Candidate]):
         """Return the changed fields of a stored image, given a file with the same content."""
         fields: dict[str, Value] = {}
         old, new = str(record.fields.get("path", "")), sources.printable(file.path)
-        exists = sources.is_web_url(old) or path.lexists(file_of(old))
+        exists = sources.is_remote(old) or path.lexists(file_of(old))
         moves = not exists or file_of(old) == file_of(new)  # a frame may move within its video
         if not repeats:
             fields |= {

@@ -21,7 +21,8 @@ from imgsearch.encoders.embedding import Chunk, Embedding
 from imgsearch.fields import typed
 from imgsearch.filters import Where
 from imgsearch.images import MAX_PIXELS, inputs, web_images
-from imgsearch.images.inputs import Input, Reading, field_types
+from imgsearch.images.inputs import Input, field_types
+from imgsearch.images.reading import Reading
 from imgsearch.images.references import Reference
 from imgsearch.images.sampling import EVERY_SECOND, Sampling
 from imgsearch.images.sources import Fetch
@@ -147,6 +148,7 @@ class Library(Synced, VersionedImages):
             all_fields=all_fields,
             exclude=exclude,
             with_videos=reads_folders(sampling),
+            url_hosts=web_images.allowed(url_hosts),
         )
         if all_fields:
             self._handle.declare(field_types(images, reading))

@@ -320,7 +320,7 @@ def absolute(file: str | PathLike[str]) -> str:
 
     A URL is returned unchanged.
     """
-    if sources.is_web_url(fsdecode(file)):
+    if sources.is_remote(fsdecode(file)):
         return fsdecode(file)
     # resolve() would follow links; Path.expanduser raises for a name that merely begins with ~
     return path.abspath(path.expanduser(fsdecode(file)))  # noqa: PTH100, PTH111

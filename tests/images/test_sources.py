@@ -197,7 +197,8 @@ def test_home_is_expanded(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("s3://bilder/猫.jpg", "猫.jpg: not an http or https URL. Download"),
+        ("ftp://bilder/猫.jpg", "猫.jpg: not an http or https URL. Download"),
+        ("s3://bilder/猫.jpg", "猫.jpg: not fetched here. Download"),
         ("", "an empty path names no file"),
         ("nirgends/größe", "nirgends/größe: no such file or folder"),
         ("nirgends/*.jpg", r"nirgends/\*.jpg: no file matches"),

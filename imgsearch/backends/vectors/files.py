@@ -16,10 +16,8 @@ from pyarrow import fs
 
 from imgsearch.backends.vectors.place import SCHEME, canonical
 from imgsearch.errors import BackendError, BackendUnavailable
+from imgsearch.images.buckets import file_system
 from imgsearch.s3_url import S3Url
-
-_CONNECT: Final = 10.0  # seconds
-_WAIT: Final = 60.0  # seconds for a response
 
 
 class JobFiles:
@@ -36,7 +34,9 @@ class JobFiles:
         if self.is_local:
             self._system, self._root = fs.LocalFileSystem(), place.removeprefix("//")
         else:
-            self._system, self._root = _s3(S3Url.parse(place), token)
+            parsed = S3Url.parse(place)
+            self._system = file_system("s3", parsed.endpoint, parsed.region, token=token or "")
+            self._root = f"{parsed.bucket}/{parsed.prefix}".rstrip("/")
 
     def exists(self, name: str) -> bool:
         """Return whether a file exists."""
@@ -171,15 +171,3 @@ _DONE: Final = {"read": "read", "write": "written"}
 def _device(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     return folder.stat().st_dev
-
-
-def _s3(place: S3Url, token: str | None) -> tuple[Any, str]:
-    key, _, secret = (token or "").partition(":")
-    scheme, _, host = place.endpoint.partition("://")
-    options: dict[str, Any] = {"scheme": scheme, "endpoint_override": host} if host else {}
-    if key:
-        options |= {"access_key": key, "secret_key": secret}
-    system = fs.S3FileSystem(
-        region=place.region, connect_timeout=_CONNECT, request_timeout=_WAIT, **options
-    )
-    return system, f"{place.bucket}/{place.prefix}".rstrip("/")

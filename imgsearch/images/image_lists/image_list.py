@@ -1,8 +1,9 @@
 """A list of images: the columns of its paths, labels and ids, and its rows."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -56,9 +57,16 @@ class ImageList:
         return others
 
     def images(
-        self, folder: Path, *, others: Iterable[str] = (), on_note: Note | None = None
+        self,
+        folder: Path,
+        *,
+        others: Iterable[str] = (),
+        on_note: Note | None = None,
+        join: Callable[[str], str] | None = None,
     ) -> Iterator[ListedImage]:
         """Yield the listed images, whose relative paths begin at `folder`.
+
+        With `join`, it makes each path that is not a URL into one.
 
         The columns `others` are read, too. `on_note` is called as by `rows`, and if
         none of the files exists.
@@ -71,7 +79,7 @@ class ImageList:
         known = [place for place in read if place is not None]
         first, number, exists = "", 0, False
         for row in self.rows([*known, *(self.others[name] for name in names)], on_note=note):
-            image = self._image(folder, row, names)
+            image = self._image(join or partial(_local, folder), row, names)
             if image.path and not exists:
                 first, number = first or image.path, number + 1
                 exists = bool(URL.match(image.path)) or os.path.lexists(image.path)
@@ -82,7 +90,7 @@ class ImageList:
                 f"{first}. Relative paths begin at the folder of the list"
             )
 
-    def _image(self, folder: Path, row: Row, names: Sequence[str]) -> ListedImage:
+    def _image(self, join: Callable[[str], str], row: Row, names: Sequence[str]) -> ListedImage:
         cells = iter(row.cells)
         path = next(cells)
         label = None if self.places.label is None else next(cells)
@@ -91,7 +99,7 @@ class ImageList:
         raw = path if isinstance(path, str) else text(path)
         file = text(raw).strip()
         if (file and not URL.match(file)) or file[:7].lower() == "file://":
-            file = file_in(folder, os.path.expanduser(raw))  # noqa: PTH111 - as `sources` does
+            file = join(raw)
         stated = None if label is None else text(label).strip()
         return ListedImage(row.place, file, stated, text(id_).strip(), others)
 
@@ -127,6 +135,10 @@ def open_list(file: Path, columns: ListColumns | None = None) -> ImageList:
     if places is None:
         raise SourceError(_no_path(table.columns))
     return ImageList(file, table, places)
+
+
+def _local(folder: Path, cell: str) -> str:
+    return file_in(folder, os.path.expanduser(cell))  # noqa: PTH111 - as `sources` does
 
 
 def _no_path(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from imgsearch.errors import ConfigError, MissingExtra, UrlFailed, UrlRefused
 from imgsearch.images.urls.addresses import Address, Guard, Resolver, resolve
@@ -83,6 +83,14 @@ def fetch(
     return _Download(Target.parse(url), limits or UrlLimits(), guard, resolver, trust).run()
 
 
+def save(url: str, file: BinaryIO, *, limits: UrlLimits, allow: Collection[str] = ()) -> None:
+    """Download a URL into a file, as `fetch` does, without holding it in memory.
+
+    Raises: as for `fetch`.
+    """
+    _Download(Target.parse(url), limits, Guard.parse(allow), resolve, None).save(file)
+
+
 _GENEROUS: Final = UrlLimits(max_bytes=256 * 1024**2, seconds=60.0)  # for a user's own list
 
 
@@ -122,10 +130,21 @@ class _Download:
         self._deadline = monotonic() + limits.seconds
 
     def run(self) -> Fetched:
+        with self._response() as response:
+            return self._content(response)
+
+    def save(self, file: BinaryIO) -> None:
+        with self._response() as response:
+            file.writelines(self._chunks(response))
+
+    @contextmanager
+    def _response(self) -> "Iterator[httpcore.Response]":
+        """Yield the response after redirects."""
         for _ in range(self._limits.redirects + 1):
             with self._request() as response:
                 if response.status not in _MOVED:
-                    return self._content(response)
+                    yield response
+                    return
                 self._target = self._next(response)
         raise self._refused(f"redirects more than {self._limits.redirects} times")
 
@@ -204,6 +223,13 @@ class _Download:
             raise self._refused("redirects to a URL that is not allowed") from error
 
     def _content(self, response: "httpcore.Response") -> Fetched:
+        data = b"".join(self._chunks(response))
+        text = _header(response, b"content-type").partition(b";")[0].decode("latin-1").strip()
+        media_type = text.lower() if re.fullmatch(r"[\w.+-]{1,60}/[\w.+-]{1,60}", text) else ""
+        return Fetched(data, str(self._target), media_type)
+
+    def _chunks(self, response: "httpcore.Response") -> Iterator[bytes]:
+        """Yield the content, up to the limit."""
         if response.status != 200:
             raise self._failed(f"the server responds {response.status}")
         if _header(response, b"content-encoding").lower() not in (b"", b"identity"):
@@ -211,14 +237,12 @@ class _Download:
         most = self._limits.max_bytes
         if int(_header(response, b"content-length") or 0) > most:  # h11 checks for digits
             raise self._refused(f"more than {most:,} bytes")
-        data = bytearray()
+        size = 0
         for chunk in response.iter_stream():
-            data += chunk
-            if len(data) > most:
+            size += len(chunk)
+            if size > most:
                 raise self._refused(f"more than {most:,} bytes")
-        text = _header(response, b"content-type").partition(b";")[0].decode("latin-1").strip()
-        media_type = text.lower() if re.fullmatch(r"[\w.+-]{1,60}/[\w.+-]{1,60}", text) else ""
-        return Fetched(bytes(data), str(self._target), media_type)
+            yield chunk
 
     def _refused(self, reason: str) -> UrlRefused:
         return UrlRefused(f"{self._name}: {reason}", path=self._name)
