@@ -75,7 +75,7 @@ def add(
     frames: str,
     **config: Any,
 ) -> None:
-    """Add images and videos from folders, buckets, files, URLs or lists.
+    """Add images and videos from folders, files, buckets or lists.
 
     A bucket is s3://BUCKET/PREFIX or gs://BUCKET/PREFIX, with keys from the environment. A list is
     a csv, tsv, parquet or JSON lines file with a column of paths or URLs and optionally a column of
