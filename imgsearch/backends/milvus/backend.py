@@ -23,7 +23,7 @@ from imgsearch.backends.milvus import folder as milvus_folder
 from imgsearch.backends.milvus import full_text
 from imgsearch.backends.milvus.bulk import importer
 from imgsearch.backends.milvus.collection import ROWS, MilvusCollection
-from imgsearch.backends.milvus.connection import LONG, Connection
+from imgsearch.backends.milvus.connection import Connection
 from imgsearch.backends.milvus.embedded import is_of_disk
 from imgsearch.backends.milvus.errors import text_of
 from imgsearch.backends.milvus.indexes import (
@@ -232,7 +232,7 @@ class Backend(VectorBackend):
             if collection.layout.ours:
                 self._load(client, collection.name, collection.layout.schema)
             else:
-                client.load_collection(collection.name, timeout=LONG)
+                client.load_collection(collection.name, timeout=self.connection.long)
             return collection
 
     def index(self, name: str, vector: str = "vector") -> Mapping[str, Any] | None:
@@ -256,13 +256,13 @@ class Backend(VectorBackend):
             return
         with self.calling() as client:
             if self.connection.path is None:
-                client.flush(name, timeout=LONG)
+                client.flush(name, timeout=self.connection.long)
                 self._await_index(name)
                 return
             # Lite offers no way to wait for its indexing thread; loading indexes new rows, too
-            client.release_collection(name, timeout=LONG)
+            client.release_collection(name, timeout=self.connection.long)
             try:
-                client.flush(name, timeout=LONG)
+                client.flush(name, timeout=self.connection.long)
             finally:
                 self._load(client, name, schema)
 
@@ -373,22 +373,22 @@ class Backend(VectorBackend):
         if with_words and full_text.SPARSE not in client.list_indexes(name):
             full_text.add_index(params)
         # sync=True would sleep for at least 0.5 s and ignore the timeout (pymilvus 3.0.2)
-        client.create_index(name, params, timeout=LONG, sync=False)
+        client.create_index(name, params, timeout=self.connection.long, sync=False)
         check_index(self.index(name) or {}, schema)
 
     def _load(self, client: MilvusClient, name: str, schema: Schema) -> None:
         try:
-            client.load_collection(name, timeout=LONG)
+            client.load_collection(name, timeout=self.connection.long)
         except MilvusException:
             if self.connection.path is None or schema.index.kind == "flat":
                 raise
             # the index is incomplete if a process was killed while writing it: build it again
-            client.drop_index(name, "vector", timeout=LONG)
+            client.drop_index(name, "vector", timeout=self.connection.long)
             self._build(client, name, schema)
-            client.load_collection(name, timeout=LONG)
+            client.load_collection(name, timeout=self.connection.long)
 
     def _await_index(self, name: str) -> None:
-        end, pause = time.monotonic() + LONG, threading.Event()
+        end, pause = time.monotonic() + self.connection.long, threading.Event()
         while (index := self.index(name)) and (
             index["state"] != "Finished" or index["pending_index_rows"]
         ):
@@ -396,6 +396,7 @@ class Backend(VectorBackend):
                 raise IndexRefused(f"{self.url} failed to index {name!r}: {index}")
             if time.monotonic() > end:
                 raise BackendUnavailable(
-                    f"{self.url} did not index {name!r} within {LONG:.0f} s. Flush it again later."
+                    f"{self.url} did not index {name!r} within {self.connection.long:.0f} s. Flush "
+                    "it again later."
                 )
             pause.wait(0.2)

@@ -18,9 +18,8 @@ from imgsearch.backends.milvus.full_text import is_supported
 from imgsearch.errors import BackendError, ConfigError
 from imgsearch.settings import connect_timeout
 
-LONG: Final = (
-    600.0  # seconds for calls whose duration grows with the collection: load, flush, index
-)
+_LONG: Final = 600.0  # seconds
+_DAY: Final = 86_400.0  # seconds
 NO_DATABASE: Final = 800  # Milvus' error code
 DRIVER_ERRORS: Final = (MilvusException, grpc.RpcError, grpc.FutureTimeoutError)
 
@@ -28,7 +27,9 @@ DRIVER_ERRORS: Final = (MilvusException, grpc.RpcError, grpc.FutureTimeoutError)
 class Connection:
     """A connection to the store at `url`. Thread-safe.
 
-    `path` is the path of an embedded store, or None for a server. Calls to an embedded store run
+    `path` is the path of an embedded store, or None for a server. `timeout` is the limit of a call
+    in seconds, and `long` that of calls whose duration grows with the collection: load, flush and
+    index. An embedded store is always reachable, so both are a day. Calls to an embedded store run
     one at a time, because milvus-lite 3.2.2 allows one writer, and a flush briefly releases the
     collection.
     """
@@ -39,13 +40,14 @@ class Connection:
         parts = urlsplit(url)
         self.url = url
         self.path = Path(url.partition("://")[2]) if parts.scheme == "milvus-lite" else None
-        self.timeout = LONG if self.path else timeout  # an embedded store is always reachable
+        self.timeout = _DAY if self.path else timeout
+        self.long = _DAY if self.path else _LONG
         self.database = "" if self.path else parts.path.strip("/")
         self._turn: AbstractContextManager[object] = (
             threading.RLock() if self.path else nullcontext()
         )
         self._write_failed = False  # writing to the disk of an embedded store failed
-        self._embedded = Embedded(self.path, LONG) if self.path else None
+        self._embedded = Embedded(self.path, _LONG) if self.path else None
         self._client: MilvusClient | None
         if self._embedded:
             self._client = self._embedded.client
@@ -117,7 +119,7 @@ class Connection:
         """Reopen an embedded store after a failed write; see `Embedded.close`."""
         self.close()
         if self.path:
-            self._embedded = Embedded(self.path, LONG)
+            self._embedded = Embedded(self.path, _LONG)
             self._client = self._embedded.client
         self._write_failed = False
 

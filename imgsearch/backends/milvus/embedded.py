@@ -13,6 +13,10 @@ from pymilvus import MilvusClient, MilvusException
 from imgsearch.backends.milvus import folder as milvus_folder
 from imgsearch.errors import BackendError, ConfigError, StoreLocked
 
+# pymilvus 3.0.2 pings every 10 s. gRPC's server, in which lite runs, allows a ping in 5 minutes of
+# a call, and closes the connection after some more. pymilvus would then repeat the call beside the
+# running one. The largest interval means no pings.
+_OPTIONS: Final = {"grpc.keepalive_time_ms": 2**31 - 1}
 _DISK: Final = re.compile(r"\[errno \d+\]|no space left|input/output error", re.IGNORECASE)
 
 
@@ -45,7 +49,9 @@ class Embedded:
             else:
                 _make_parent(path)
             milvus_folder.check_plain(self.folder)
-            self.client = MilvusClient(str(self.folder), timeout=timeout, dedicated=True)
+            self.client = MilvusClient(
+                str(self.folder), timeout=timeout, dedicated=True, grpc_options=_OPTIONS
+            )
         except MilvusException as error:
             reason = _open_error(path, self.folder)
             self._clear()

@@ -25,8 +25,6 @@ from imgsearch.types import MAX_K
 if TYPE_CHECKING:
     from imgsearch.backends.milvus.backend import Backend
 
-_LOADING: Final = 600.0  # seconds; loading time grows with the collection
-_FLUSHING: Final = 60.0  # seconds; a flush takes about 3 s, longer on a server that limits flushes
 _ROWS: Final = 1_000  # rows in a message, fewer for long vectors
 _FLOATS: Final = 4 * 2**20  # floats in a message: 16 MB; servers accept 64 MB
 # the search parameters of Towhee Hub's operator; HNSW rejects an ef below the limit
@@ -210,8 +208,9 @@ class MilvusRows:
         ]
 
     def _flush(self) -> None:
-        with self._open().calling() as client:
-            client.flush(self.name, timeout=_FLUSHING)
+        store = self._open()
+        with store.calling() as client:
+            client.flush(self.name, timeout=store.connection.long)
 
     def _open(self) -> "Backend":
         with self._opening:
@@ -225,7 +224,7 @@ class MilvusRows:
         """Load the collection for searches, and return its shape."""
         shape = self._describe(store)
         with store.calling() as client:
-            client.load_collection(self.name, timeout=_LOADING)
+            client.load_collection(self.name, timeout=store.connection.long)
         self._searchable = True
         return shape
 

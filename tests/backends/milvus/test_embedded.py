@@ -1,11 +1,15 @@
-"""Read-only embedded stores are searched and never changed."""
+"""Embedded stores: read-only ones are searched and never changed; long calls run once."""
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from milvus_lite.engine.collection import Collection as LiteCollection
 
 from imgsearch.backends import Index, Schema, connect
 from imgsearch.backends.milvus.backend import Backend
@@ -112,3 +116,40 @@ def test_unreadable_store_is_named(written: Path) -> None:
         with pytest.raises(BackendError, match="killed.db cannot be opened.*Permission denied"):
             connect(str(path))
         (path / "collections").chmod(0o755)
+
+
+@pytest.mark.long
+def test_long_flush_runs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gRPC's server closes a connection that is pinged too often during a call (1.85.3).
+
+    It does so after about 4 minutes of pymilvus' pings. With more frequent pings, and a server that
+    tolerates fewer, it does so after 3 seconds; a call that is closed is sent again.
+    """
+    channel, server = grpc.insecure_channel, grpc.server
+
+    def impatient_channel(target: str, options: Sequence[tuple[str, Any]]) -> grpc.Channel:
+        settings = dict(options)
+        if settings["grpc.keepalive_time_ms"] <= 60_000:
+            settings["grpc.keepalive_time_ms"] = 100  # gRPC sends a ping a second at most
+        settings["grpc.http2.max_pings_without_data"] = 0  # it would wait a minute after two pings
+        return channel(target, options=[*settings.items()])
+
+    def impatient_server(pool: Any, options: Sequence[tuple[str, Any]]) -> grpc.Server:
+        return server(pool, options=[*options, ("grpc.http2.max_ping_strikes", 1)])
+
+    monkeypatch.setattr(grpc, "insecure_channel", impatient_channel)
+    monkeypatch.setattr(grpc, "server", impatient_server)
+    flush, calls, pause = LiteCollection.flush, [], threading.Event()
+
+    def slow_flush(collection: Any, *args: Any) -> Any:
+        calls.append(collection)
+        pause.wait(3.5)
+        return flush(collection, *args)
+
+    with connect(str(tmp_path / "slow.db")) as store:
+        collection = store.create("images", SCHEMA)
+        collection.upsert(records("abc"))
+        monkeypatch.setattr(LiteCollection, "flush", slow_flush)
+        collection.flush()
+        monkeypatch.undo()
+    assert len(calls) == 1
