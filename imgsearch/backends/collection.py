@@ -52,6 +52,14 @@ class Collection(WordSearch):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.schema.dim}-d {self.schema.metric}>"
 
+    @property
+    def keeps_notes(self) -> bool:
+        """Whether measurements about the collection, such as thresholds, are kept in its store.
+
+        A read-only collection, another program's and one without an encoder keep none.
+        """
+        return not self.foreign and self.schema.encoder is not None
+
     def require(self, encoder: Fingerprint, *, named: bool = True) -> None:
         """Check that an encoder's vectors can be compared with the collection's.
 

@@ -62,6 +62,11 @@ class CollectionView(Collection):
         super().__init__(inner.name, schema, foreign=inner.foreign)
         self.key = inner.key
 
+    @property
+    @override
+    def keeps_notes(self) -> bool:
+        return self._inner.keeps_notes
+
     @override
     def translates(self, leaf: Leaf) -> bool:
         return self._inner.translates(leaf)

@@ -43,6 +43,11 @@ class ReadOnlyCollection(Collection):
 
     refusal: StoreReadOnly
 
+    @property
+    @override
+    def keeps_notes(self) -> bool:
+        return False
+
     @override
     def flush(self) -> None:
         """Do nothing: there are no writes."""

@@ -66,7 +66,7 @@ def threshold(
             opened.thresholds.forget_min_scores(precision)
             raise
         measured = {kind: result.to_dict() for kind, result in thresholds_of.items()}
-        kept = opened.collection.schema.encoder is not None
+        kept = opened.collection.keeps_notes
         if kept:
             opened.thresholds.keep_min_scores(measured)
     if as_json:
@@ -99,8 +99,8 @@ def threshold(
     )
     if not kept:
         show.note(
-            "no threshold is kept: the collection does not note which encoder made its vectors. "
-            "Use --min-score with a number."
+            "no threshold is kept: the collection is read-only, or does not note which encoder "
+            "made its vectors. Use --min-score with a number."
         )
     for kind, why in missing.items():
         show.note(f"no threshold is kept for {kind} queries: {why}")

@@ -229,7 +229,7 @@ def _measure_stored(kept: _Kept, on_progress: OnProgress) -> dict[str, Any]:
     except PrecisionUnreached:
         library.thresholds.forget_duplicates(kept.precision)
         raise
-    if library.collection.schema.encoder is not None:
+    if library.collection.keeps_notes:
         library.thresholds.keep_duplicates(measured)
     return measured
 

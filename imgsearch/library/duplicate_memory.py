@@ -44,12 +44,12 @@ class Comparison:
 class DuplicateMemory:
     """What de-duplication remembers about a collection. Not thread-safe.
 
-    Another program's collection, and one without an encoder, has no memory: nothing is kept.
+    Nothing is kept of a collection that keeps no notes; see `Collection.keeps_notes`.
     """
 
     def __init__(self, store: VectorBackend, collection: Collection) -> None:
         self._collection = collection
-        self._writable = not collection.foreign and collection.schema.encoder is not None
+        self._writable = collection.keeps_notes
         self._apart = NoteLog(store, collection, "apart")
         self._compared = NoteLog(store, collection, "compared")
         self._measured = NoteLog(store, collection, "measured")

@@ -38,7 +38,7 @@ class SignatureMemory:
         *,
         again: bool = False,
     ) -> None:
-        self._writable = not collection.foreign and collection.schema.encoder is not None
+        self._writable = collection.keeps_notes
         self._facts: dict[str, Any] = {"encoder": encoder.identity()}
         self._log, self._dim = NoteLog(store, collection, KIND), encoder.dim
         self._rows: dict[str, str] = {}

@@ -57,6 +57,25 @@ def test_job_is_searched_and_copied_like_a_store(run, job):
     assert "read-only" in result.stderr
 
 
+def test_job_is_measured_like_a_store(run, tmp_path):
+    for number, label in enumerate(("hell", "größe")):
+        (tmp_path / "fotos" / label).mkdir(parents=True)
+        pictures.write(tmp_path / "fotos" / label, 6, start=6 * number)
+    assert run("embed", "fotos", "--to", "job", "--model", "classic", "--shard", 5).exit_code == 0
+    before = sorted((tmp_path / "job").rglob("*"))
+    measured = run("evaluate", "--db", "job").stdout.splitlines()
+    assert measured[0].startswith("measure\tmean")
+    grouped = run("dedup", "--db", "job", "--sample", 4, "--json")
+    assert grouped.exit_code in (0, 1)
+    refused = run("tune", "--db", "job")
+    assert (refused.exit_code, "--in milvus://" in refused.stderr) == (1, True)
+    tuned = run("tune", "--db", "job", "--in", "memory://")
+    assert "imgsearch copy job memory:// --collection images" in tuned.output
+    for result in (grouped, run("threshold", "--db", "job")):
+        assert "read-only" not in result.stderr.partition("no threshold is kept")[0]
+    assert sorted((tmp_path / "job").rglob("*")) == before
+
+
 def test_failures_are_reported(run, tmp_path):
     pictures.write(tmp_path / "fotos", 1)
     (tmp_path / "fotos/kaputt.jpg").write_bytes(b"")

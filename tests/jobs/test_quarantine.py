@@ -32,7 +32,7 @@ def photos(tmp_path):
     return tmp_path / "fotos", poison
 
 
-def command(tmp_path, *words, poison=True):
+def command(tmp_path, *words, poison=True, timeout=240):
     hooks = [str(ROOT / "tests/jobs/hooks")] if poison else []
     return subprocess.run(
         [sys.executable, "-m", "imgsearch", *map(str, words)],
@@ -45,7 +45,7 @@ def command(tmp_path, *words, poison=True):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=timeout,
     )
 
 
@@ -72,6 +72,22 @@ def test_job_goes_on_after_images_that_crash_or_hang(photos, tmp_path, kinds):
             for row in store.open("images").iterate():
                 known = library.collection.get([row.id], vectors=True)[row.id]
                 np.testing.assert_allclose(row.vector, known.vector, atol=1e-6)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", ["ray", "daft"])
+def test_engine_goes_on_after_images_that_crash_or_hang(photos, tmp_path, engine):
+    pytest.importorskip(engine)
+    folder, poison = photos
+    embed = ("embed", folder, "--to", "job", "--model", "classic", "--shard", 6)
+    done = command(tmp_path, *embed, "--engine", engine, timeout=800)
+    assert done.returncode == 0, done.stderr
+    job = JobFolder.open(tmp_path / "job")
+    failures = list(job.failures())
+    assert [f.path for f in failures] == [str(file) for file in poison.values()]
+    assert {(f.stage, f.error) for f in failures} == {("crash", "ImageCrashed")}
+    assert (job.progress().images, job.progress().is_complete) == (10, True)
 
 
 def test_add_goes_on_after_an_image_that_crashes(photos, tmp_path):

@@ -19,7 +19,8 @@ import numpy as np
 
 from imgsearch.backends import Collection, Schema, VectorBackend
 from imgsearch.backends.checks import can_compare
-from imgsearch.errors import BackendError, CollectionNotFound, ConfigError
+from imgsearch.backends.read_only import ReadOnlyBackend
+from imgsearch.errors import BackendError, CollectionNotFound, ConfigError, StoreReadOnly
 from imgsearch.evaluation.index.candidates import Candidate, memory_estimate
 from imgsearch.evaluation.index.recall import Truth, ann_recall, distances
 from imgsearch.evaluation.metrics import interval
@@ -203,6 +204,11 @@ def _trial(store: VectorBackend, schema: Schema) -> Iterator[Collection]:
         BackendError: the collection could not be dropped; the message names it.
     """
     name = f"{PREFIX}{uuid4().hex}"
+    if isinstance(store, ReadOnlyBackend):
+        raise StoreReadOnly(
+            f"{store.url} is read-only, and trial collections need a store that can be written. "
+            "Name one: --in milvus://HOST:19530 (into=)."
+        )
     try:
         yield store.create(name, schema)
     finally:

@@ -55,7 +55,7 @@ class RayEngine(Engine):
             return
         try:
             ray.init(address=self.options.cluster, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, RuntimeError, ValueError, exceptions.RayError) as error:
+        except Exception as error:  # Ray raises Exception itself if a node starts too slowly
             raise EngineFailed(
                 f"Ray cannot connect to {self.options.cluster or 'a new cluster'}: {error}. Start "
                 "it, or check its address."
