@@ -203,6 +203,8 @@ def _paths(source: Any, reading: Reading) -> Iterator[Reference]:
 
 
 def _path_count(source: Any, reading: Reading) -> int:
+    if isinstance(source, str) and source.endswith((".tar.gz", ".tgz")):  # read once only
+        return 0
     return sources.count(source, columns=reading.columns, exclude=reading.exclude)
 
 

@@ -38,6 +38,17 @@ class RemoteFile(ABC):
                 self._write(copy, max_bytes)
             yield file
 
+    @contextmanager
+    def opened(self, *, max_bytes: int) -> Iterator[BinaryIO]:
+        """Open the file for reading from its start.
+
+        Raises:
+            SourceError: it cannot be read, or its copy has more than `max_bytes`.
+        """
+        # a copy, because a server does not wait while images are embedded
+        with self.copied(max_bytes=max_bytes) as copy, copy.open("rb") as file:
+            yield file
+
     def join(self, cell: str) -> str:
         """Return the URL of a path below the file's folder. Other paths are returned unchanged."""
         path = posixpath.normpath(cell.strip().replace("\\", "/"))
@@ -82,6 +93,12 @@ class BucketFile(RemoteFile):
     def __init__(self, bucket: Bucket, key: str) -> None:
         self._bucket, self.key = bucket, key
         self.url = printable(str(bucket.url.at(key)))
+
+    @override
+    @contextmanager
+    def opened(self, *, max_bytes: int) -> Iterator[BinaryIO]:
+        with self._bucket.stream(self.key) as stream:
+            yield stream
 
     @override
     def _write(self, copy: BinaryIO, most: int) -> None:

@@ -1,4 +1,4 @@
-"""Sources by URL: prefixes, patterns and lists in buckets, and lists by http.
+"""Sources by URL: prefixes, patterns, lists and tars in buckets, and lists and tars by http.
 
 A list or parquet file is copied to a temporary file while it is read.
 """
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from imgsearch.errors import ConfigError, SourceError
 from imgsearch.fields import FieldType
-from imgsearch.images import image_lists, parquet_images
+from imgsearch.images import image_lists, parquet_images, tar_shards
 from imgsearch.images.bucket_sources import BucketWalk, is_pattern, is_photo, label_of
 from imgsearch.images.buckets import Bucket, BucketUrl
 from imgsearch.images.files import is_bucket_url, is_web_url, missing, printable
@@ -23,12 +23,13 @@ from imgsearch.images.references import Reference
 from imgsearch.images.remote_files import BucketFile, RemoteFile, WebFile, web_key
 
 _LIST_BYTES: Final = 8 * 2**30  # of a list or parquet file
+_TAR_BYTES: Final = 64 * 2**30  # of a tar by http, which is copied
 _LOCAL: Final = "a list by URL may name URLs, and paths below its own folder"
 _ReadParquet = Callable[[Path], Iterator[Reference]]
 
 
 def is_remote_source(source: object) -> bool:
-    """Return whether a source is the URL of a bucket, or of a list by http.
+    """Return whether a source is the URL of a bucket, or of a list or tar by http.
 
     >>> is_remote_source("s3://bucket/photos"), is_remote_source("https://example.org/a.csv")
     (True, True)
@@ -38,7 +39,7 @@ def is_remote_source(source: object) -> bool:
     if not isinstance(source, str | PathLike):
         return False
     text = fsdecode(source)
-    return is_bucket_url(text) or (is_web_url(text) and _is_list(web_key(text)))
+    return is_bucket_url(text) or (is_web_url(text) and _is_container(web_key(text)))
 
 
 def references(source: Any, reading: Reading, read_parquet: _ReadParquet) -> Iterator[Reference]:
@@ -55,7 +56,7 @@ def references(source: Any, reading: Reading, read_parquet: _ReadParquet) -> Ite
     if reading.url_hosts is None:
         raise missing(url)
     if is_web_url(url):
-        return _listed(WebFile(url, reading.url_hosts), reading, read_parquet)
+        return _within(WebFile(url, reading.url_hosts), reading, read_parquet)
     place = BucketUrl.parse(url)
     bucket = Bucket(place, hosts=reading.url_hosts)
     kind = "folder" if place.key.endswith("/") else bucket.kind(place.key)
@@ -95,8 +96,8 @@ def _of_object(
     bucket: Bucket, key: str, label: str | None, reading: Reading, read_parquet: _ReadParquet
 ) -> Iterator[Reference]:
     file = BucketFile(bucket, key)
-    if _is_list(key):
-        return _listed(file, reading, read_parquet)
+    if _is_container(key):
+        return _within(file, reading, read_parquet)
     return iter([Reference(file.url, label)])
 
 
@@ -105,10 +106,27 @@ def _of_pattern(
 ) -> Iterator[Reference]:
     last = bucket.url.key.rpartition("/")[2]
     for key in BucketWalk(bucket, reading.exclude, reading.ignored).matches(bucket.url.key):
-        if is_photo(key) or (_is_list(key) and _is_list(last)):
+        if is_photo(key) or (_is_container(key) and _is_container(last)):
             yield from _of_object(bucket, key, label_of(key), reading, read_parquet)
         else:
             reading.ignored(printable(str(bucket.url.at(key))))
+
+
+def _within(file: RemoteFile, reading: Reading, read_parquet: _ReadParquet) -> Iterator[Reference]:
+    if tar_shards.is_tar(file.key):
+        return _tar(file, reading)
+    return _listed(file, reading, read_parquet)
+
+
+def _tar(file: RemoteFile, reading: Reading) -> Iterator[Reference]:
+    with file.opened(max_bytes=_TAR_BYTES) as stream:
+        yield from tar_shards.streamed(
+            stream,
+            file.url,
+            reading.types,
+            reading.ignored,
+            compressed=tar_shards.is_compressed(file.key),
+        )
 
 
 def _listed(file: RemoteFile, reading: Reading, read_parquet: _ReadParquet) -> Iterator[Reference]:
@@ -147,3 +165,8 @@ def _titled(url: str) -> Iterator[None]:
 
 def _is_list(name: str) -> bool:
     return Path(name).suffix.lower() in image_lists.SUFFIXES
+
+
+def _is_container(name: str) -> bool:
+    """Return whether a file holds or names images."""
+    return _is_list(name) or tar_shards.is_tar(name)

@@ -6,10 +6,13 @@ the first dot: ``000.cls`` is the label of ``000.jpg``, and ``000.txt`` its capt
 Source: https://github.com/webdataset/webdataset (the format of samples)
 """
 
+import gzip
 import os
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from os.path import lexists
 from pathlib import PurePosixPath
@@ -18,23 +21,41 @@ from typing import Any, BinaryIO, Final, cast
 from imgsearch.errors import SourceError
 from imgsearch.fields import FieldType
 from imgsearch.images.files import label_text, open_regular, printable, unreadable
+from imgsearch.images.forward_stream import HEADER, ForwardStream
 from imgsearch.images.references import Reference
 from imgsearch.images.suffixes import PHOTOS
 
-SUFFIX: Final = ".tar"
+SUFFIXES: Final = (".tar", ".tar.gz", ".tgz")
 CAPTION: Final = "caption"
 """The field of a sample's text, if it is declared."""
 
-_PATH: Final = re.compile(r"(?s)(.+?\.tar)#file=(.+)", re.IGNORECASE)
+_PATH: Final = re.compile(r"(?s)(.+?\.(?:tar|tar\.gz|tgz))#file=(.+)", re.IGNORECASE)
 _TEXT: Final = 65_535  # bytes of a label or caption, the limit of a field
 _MOST: Final = 1_000_000  # members of a tar, 200 MB of names
 _DAMAGED: Final = "damaged or cut off. Download the tar again; whole files in it were read"
-_HEADER: Final = 2**20  # bytes of a header that is read into memory; names are at most some kB
+_IMAGE: Final = 256 * 2**20  # bytes of an image that a stream keeps
+_HELD: Final = 64 * 2**20  # bytes of a sample's images in memory
+_BROKEN: Final = (tarfile.TarError, OSError, ValueError, OverflowError, EOFError, zlib.error)
 
 
 def is_tar(path: str) -> bool:
-    """Return whether a path has the suffix of a tar file."""
-    return path.lower().endswith(SUFFIX)
+    """Return whether a path has the suffix of a tar file, which may be compressed by gzip."""
+    return path.lower().endswith(SUFFIXES)
+
+
+def is_compressed(tar: str) -> bool:
+    """Return whether a tar's suffix is one of a compressed tar."""
+    return not tar.lower().endswith(".tar")
+
+
+def tar_of(path: str) -> str | None:
+    """Return the tar of an image's path or URL, or None for other paths.
+
+    >>> tar_of("https://example.org/0.tar?a=b#file=1.jpg"), tar_of("1.jpg")
+    ('https://example.org/0.tar?a=b', None)
+    """
+    tar, mark, _ = path.partition("#file=")
+    return tar if mark and is_tar(tar.partition("?")[0]) else None
 
 
 def member_of(path: str) -> tuple[str, str] | None:
@@ -53,13 +74,63 @@ def references(
     """Yield the images in a tar file, in its order, with labels and declared captions.
 
     A member with an unsafe name, and the rest of a damaged tar, are images that cannot be read.
-    `on_ignored` is called with other members that are files.
+    `on_ignored` is called with other members that are files. A compressed tar is read once, so its
+    images are in memory, one sample at a time.
 
     Raises:
         SourceError: the file is no tar; raised during iteration.
     """
-    sample, images, texts = "", list[Reference](), dict[str, str]()
-    for member, file in _members(tar):
+    if not is_compressed(tar):
+        yield from _samples(_members(tar), _Samples(tar, fields, on_ignored))
+        return
+    try:
+        with open_regular(tar) as file:
+            yield from streamed(file, tar, fields, on_ignored)
+    except (OSError, ValueError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise unreadable(tar, error) from error
+
+
+def streamed(
+    file: BinaryIO,
+    title: str,
+    fields: Mapping[str, FieldType],
+    on_ignored: Callable[[str], None],
+    *,
+    compressed: bool | None = None,
+) -> Iterator[Reference]:
+    """Yield the images in a tar that is read from its start to its end, as `references` does.
+
+    `title` is the tar's path or URL. The bytes of an image are its content.
+
+    Raises:
+        SourceError: the file is no tar; raised during iteration.
+    """
+    if compressed is None:
+        compressed = is_compressed(title)
+    forward = ForwardStream(file, title, compressed=compressed)
+    yield from _samples(
+        _headers(forward, title), _Samples(title, fields, on_ignored, in_memory=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """How the samples of a tar are read. With `in_memory`, the images hold their bytes."""
+
+    tar: str
+    fields: Mapping[str, FieldType]
+    ignored: Callable[[str], None]
+    in_memory: bool = False
+
+
+def _samples(
+    members: Iterable[tuple[tarfile.TarInfo, Any]], samples: _Samples
+) -> Iterator[Reference]:
+    tar, fields = samples.tar, samples.fields
+    sample, images, texts, held = "", list[Reference](), dict[str, str](), 0
+    for member, file in members:
         if file is None:
             yield from (_labeled(image, texts, fields) for image in images)
             yield Reference(tar, content=SourceError(_DAMAGED, path=tar))
@@ -67,20 +138,34 @@ def references(
         name = _plain(member.name)
         path = f"{tar}#file={name}"
         stem, suffix = _split(name)
-        if stem != sample:
+        if stem != sample or held > _HELD:
             yield from (_labeled(image, texts, fields) for image in images)
-            sample, images, texts = stem, [], {}
+            sample, images, texts, held = stem, [], {}, 0
         if suffix in (".cls", ".txt") and member.size <= _TEXT:
             file.seek(member.offset_data)
             texts[suffix] = file.read(member.size).decode("utf-8", "replace").replace("\0", "")
         elif PurePosixPath(name).suffix.lower() not in PHOTOS:
-            on_ignored(path)
+            samples.ignored(path)
         elif not _is_safe(name):
             reason = f"the name of a member is unsafe: {printable(name)[:200]!r}"
             images.append(Reference(tar, content=SourceError(reason, path=tar)))
         else:
-            images.append(Reference(path))
+            content = _content(member, file, path) if samples.in_memory else None
+            held += member.size if isinstance(content, bytes) else 0
+            images.append(Reference(path, content=content))
     yield from (_labeled(image, texts, fields) for image in images)
+
+
+def _content(member: tarfile.TarInfo, file: ForwardStream, path: str) -> bytes | SourceError:
+    """Return the bytes of a member that is passed now, or an error if it is too large."""
+    if member.size > _IMAGE:
+        most = f"{member.size:,} bytes, at most {_IMAGE:,} are read"
+        return SourceError(f"{printable(path)}: too large: {most}", path=path)
+    file.seek(member.offset_data)
+    data = file.content(member.size)
+    if len(data) < member.size:
+        return SourceError(f"{printable(path)}: {_DAMAGED}", path=path)
+    return data
 
 
 def read_member(tar: str, name: str, *, max_bytes: int) -> bytes:
@@ -91,6 +176,8 @@ def read_member(tar: str, name: str, *, max_bytes: int) -> bytes:
             more than `max_bytes`.
     """
     title = printable(f"{tar}#file={name}")
+    if is_compressed(tar):
+        return _read_compressed(tar, name)
     try:
         stat = os.stat(tar)  # noqa: PTH116 - a path of bytes that are not UTF-8
         place = _index(tar, stat.st_mtime_ns, stat.st_size).get(name)
@@ -113,6 +200,18 @@ def read_member(tar: str, name: str, *, max_bytes: int) -> bytes:
     return data
 
 
+def _read_compressed(tar: str, name: str) -> bytes:
+    """Return the bytes of a member; the tar is read up to it."""
+    path = f"{tar}#file={name}"
+    for image in references(tar, {}, lambda _path: None):
+        if image.path == path:
+            if isinstance(image.content, SourceError):
+                raise image.content
+            content: bytes = image.content
+            return content
+    raise SourceError(f"{printable(path)}: no such file in the tar", path=tar)
+
+
 @lru_cache(maxsize=4)
 def _index(tar: str, _changed: int, _size: int) -> dict[str, tuple[int, int]]:
     """Return the offset and size of each member by name."""
@@ -126,7 +225,19 @@ def _index(tar: str, _changed: int, _size: int) -> dict[str, tuple[int, int]]:
 
 
 def _members(tar: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO | None]]:
-    """Yield the members that are files with the open tar, then None for it if it is damaged.
+    """Yield the members of an uncompressed tar; see `_headers`."""
+    try:
+        with open_regular(tar) as file:
+            for member, headers in _headers(_Headers(file), tar):
+                yield member, None if headers is None else file
+    except (OSError, ValueError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise unreadable(tar, error) from error
+
+
+def _headers(file: Any, tar: str) -> Iterator[tuple[tarfile.TarInfo, Any]]:
+    """Yield the members that are files with the tar, then None for it if it is damaged.
 
     Links and sparse files are left out: their content lies elsewhere, or is nowhere.
 
@@ -134,12 +245,7 @@ def _members(tar: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO | None]]:
         SourceError: the file is no tar, or cannot be read.
     """
     try:
-        with (
-            open_regular(tar) as file,
-            tarfile.open(
-                fileobj=cast(BinaryIO, _Headers(file)), mode="r:", errors="surrogateescape"
-            ) as opened,
-        ):
+        with tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as opened:
             member = tarfile.TarInfo()
             try:
                 while (following := opened.next()) is not None:
@@ -147,15 +253,17 @@ def _members(tar: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO | None]]:
                     cast(Any, opened).members.clear()  # or all headers are kept
                     if member.isreg() and not member.issparse():
                         yield member, file
-            except (tarfile.TarError, OSError, ValueError, OverflowError):
+            except _BROKEN as error:
+                if isinstance(error, SourceError):
+                    raise
                 yield member, None
-    except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
+    except _BROKEN as error:
         if isinstance(error, SourceError):
             raise
-        if isinstance(error, tarfile.TarError):
-            message = f"{printable(tar)}: not an uncompressed tar file: {error}"
-            raise SourceError(message, path=tar) from error
-        raise unreadable(tar, error) from error
+        if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+            raise unreadable(tar, error) from error
+        kind = "a" if is_compressed(tar) else "an uncompressed"
+        raise SourceError(f"{printable(tar)}: not {kind} tar file: {error}", path=tar) from error
 
 
 class _Headers:
@@ -170,8 +278,8 @@ class _Headers:
         Raises:
             tarfile.ReadError: these are too many for a header.
         """
-        if not 0 <= size <= _HEADER:
-            raise tarfile.ReadError(f"a header of more than {_HEADER:,} bytes")
+        if not 0 <= size <= HEADER:
+            raise tarfile.ReadError(f"a header of more than {HEADER:,} bytes")
         return self._file.read(size)
 
 

@@ -16,7 +16,7 @@ from imgsearch.backends.vectors.folder import JobFolder
 from imgsearch.backends.vectors.writer import JobWriter
 from imgsearch.errors import ImgSearchError, SourceError
 from imgsearch.fields import FieldType, typed
-from imgsearch.images import sources
+from imgsearch.images import sources, tar_shards
 from imgsearch.images.references import Reference
 from imgsearch.library.progress import stored_path
 
@@ -59,8 +59,15 @@ class Planner:
             BackendError: the folder cannot be written.
         """
         number = max(self._job.planned(), default=-1) + 1
-        size, rows = 0, []
+        rows: list[dict[str, Any]] = []
+        tar: str | None = None
+        size = 0
         for row in self._new_rows(images):
+            # a tar is a shard
+            if (other := tar_shards.tar_of(os.fsdecode(row["path"]))) != tar and rows:
+                yield self._write(number, rows)
+                number, size, rows = number + 1, 0, []
+            tar = other
             rows.append(row)
             size += len(row["data"] or b"")
             if len(rows) == self._job.description.shard or size >= _BYTES:

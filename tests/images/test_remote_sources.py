@@ -1,7 +1,12 @@
 """Sources in buckets of a real S3 service, and lists by http."""
 
+import gzip
 import io
 import itertools
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow as pa
 import pytest
@@ -14,6 +19,7 @@ from imgsearch.images.buckets import BucketUrl
 from imgsearch.images.files import content_id
 from imgsearch.images.reading import Reading
 from imgsearch.images.sources import read
+from tests.images.test_tar_shards import shard
 from tests.pictures import write
 from tests.services.swift_server import KEY
 
@@ -52,6 +58,25 @@ def bucket(system, monkeypatch):
         return f"s3://{name}/{key}?endpoint={endpoint}&region=us-east-1"
 
     return bucket
+
+
+@contextmanager
+def serving(folder):
+    """Serve a folder by http; yield its URL."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def paths(source, **options):
@@ -176,3 +201,36 @@ def test_bucket_urls_have_one_form():
     assert (url.scheme, url.key, url.anonymous) == ("gs", "größe/a b%#?\u00a0.jpg", True)
     assert str(url) == "gs://bucket/größe/a b%25%23%3F%C2%A0.jpg?endpoint=https://h:1&anonymous=1"
     assert BucketUrl.parse(str(url)) == url
+
+
+def test_tars_in_a_bucket_and_by_http_are_streamed(bucket, photos, tmp_path):
+    plain = shard(tmp_path / "0.tar", [("0.png", photos[0]), ("0.cls", b"katze")])
+    other = shard(tmp_path / "1.tar", [("a.png", photos[1]), ("b.png", photos[2])])
+    packed = gzip.compress(other.read_bytes())
+    url = bucket({"t/0.tar": plain.read_bytes(), "t/1.tar.gz": packed, "t/2.png": photos[3]})
+    tars = [url.replace("/?", f"/t/*{suffix}?") for suffix in (".tar", ".tar.gz")]
+    job = imgsearch.embed(*tars, to=tmp_path / "job", model="classic", url_hosts=HOSTS)
+    assert (job.report.added, job.report.failed) == (3, 0)
+    assert [job.count(shard) for shard in job.shards()] == [1, 2]  # a tar is a shard
+    rows = pa.Table.from_batches(job.vectors(["id", "path", "label"])).to_pylist()
+    assert rows[0]["id"] == content_id(photos[0])
+    assert rows[0]["label"] == "katze"
+    assert rows[0]["path"].endswith("us-east-1#file=0.png")
+    (tmp_path / "1.tgz").write_bytes(packed)
+    (tmp_path / "list.csv").write_text("path\n1.png\n/etc/passwd.png\nfotos/ü.png\n")
+    (tmp_path / "1.png").write_bytes(photos[3])
+    (tmp_path / "fotos").mkdir()
+    (tmp_path / "fotos" / "ü.png").write_bytes(photos[4])
+    with (
+        serving(tmp_path) as host,
+        imgsearch.open("memory://http-tar", model="classic") as library,
+    ):
+        with pytest.raises(SourceError, match="no public address"):
+            library.add(f"{host}/1.tgz")
+        assert library.add(f"{host}/1.tgz", url_hosts=HOSTS).added == 2
+        assert library.add(f"{host}/0.tar?x=1", url_hosts=HOSTS).added == 1
+        report = library.add(f"{host}/list.csv", url_hosts=HOSTS)
+        assert (report.added, report.failed) == (2, 1)
+        paths = {row.fields["path"] for row in library.collection.iterate()}
+    assert f"{host}/0.tar?x=1#file=0.png" in paths
+    assert f"{host}/fotos/%C3%BC.png" in paths

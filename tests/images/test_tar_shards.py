@@ -1,5 +1,6 @@
 """Images in tar files, also in hostile ones."""
 
+import gzip
 import io
 import tarfile
 
@@ -116,3 +117,67 @@ def test_a_huge_header_is_not_read_into_memory(tmp_path, photos):
     assert read(good) == photos[0]
     with pytest.raises(SourceError, match="damaged or cut off"):
         read(bad)
+
+
+def packed(file, members):
+    """Write a tar and compress it."""
+    data = shard(file.with_name("plain.tar"), members).read_bytes()
+    file.write_bytes(gzip.compress(data))
+    return file
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tgz"])
+def test_compressed_tars_are_streamed(tmp_path, photos, suffix):
+    tar = packed(tmp_path / f"größe{suffix}", [
+        ("0.png", photos[0]), ("0.cls", b"katze"), ("0.txt", "schläft".encode()),
+        ("1.json", b"{}"), ("../2.png", photos[1]), ("b/c.d.png", photos[2]),
+    ])  # fmt: skip
+    ignored = []
+    columns = ListColumns(fields={"caption": "str"})
+    images = list(references(tar, columns=columns, on_ignored=ignored.append))
+    assert [(image.path, image.label) for image in images] == [
+        (f"{tar}#file=0.png", "katze"), (str(tar), None), (f"{tar}#file=b/c.d.png", None),
+    ]  # fmt: skip
+    assert [images[0].content, images[2].content] == [photos[0], photos[2]]
+    assert "unsafe" in str(images[1].content)
+    assert images[0].fields == {"caption": "schläft"}
+    assert ignored == [f"{tar}#file=1.json"]
+    assert read(f"{tar}#file=b/c.d.png") == photos[2]
+    with pytest.raises(SourceError, match="no such file in the tar"):
+        read(f"{tar}#file=x.png")
+
+
+def test_a_compressed_tar_that_is_cut_off_gives_its_whole_files(tmp_path, photos):
+    tar = packed(tmp_path / "a.tgz", [("0.png", photos[0]), ("1.png", photos[1] * 20)])
+    tar.write_bytes(tar.read_bytes()[: len(photos[0]) + 1_000])
+    first, *rest = references(tar)
+    assert first.content == photos[0]
+    assert [type(image.content) for image in rest][:1] == [SourceError]
+
+
+def test_a_file_that_is_no_compressed_tar_is_an_error(tmp_path):
+    (tmp_path / "a.tgz").write_bytes(b"no gzip" * 100)
+    with pytest.raises(SourceError, match=r"a\.tgz: not a tar file"):
+        list(references(tmp_path / "a.tgz"))
+
+
+def test_a_compressed_tar_that_expands_without_end_is_refused(tmp_path):
+    file = tmp_path / "bomb.tar.gz"
+    with tarfile.open(file, "w:gz", compresslevel=1) as tar:
+        info = tarfile.TarInfo("0.bin")
+        info.size = 300 * 2**20
+        tar.addfile(info, Zeros(info.size))
+    with pytest.raises(SourceError, match="100 times its compressed bytes"):
+        list(references(file))
+
+
+class Zeros(io.RawIOBase):
+    """A file of zeros."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def read(self, size=-1):
+        size = min(size, self.size)
+        self.size -= size
+        return bytes(size)
