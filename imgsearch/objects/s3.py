@@ -21,9 +21,11 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    IncompleteReadError,
     SSLError,
 )
 from botocore.exceptions import ConnectionError as NotConnected
+from botocore.handlers import add_expect_header
 from botocore.parsers import ResponseParserError
 from typing_extensions import override
 
@@ -133,14 +135,8 @@ class S3Store(ObjectStore):
             raise ObjectNotFound(f"original {content} does not exist in {self.url}")
 
         def read(start: int, size: int) -> bytes:
-            part = f"bytes={start}-{start + size - 1}"
             with self._errors("read", content):
-                response = self._client.get_object(
-                    Bucket=self._location.bucket, Key=name, Range=part
-                )
-                with closing(response["Body"]) as body:
-                    data: bytes = body.read()
-            return data
+                return b"".join(self._pieces(name, start, start + size))
 
         raw = S3File(read, known["ContentLength"])
         return cast("BinaryIO", io.BufferedReader(raw, PIECE))
@@ -148,9 +144,7 @@ class S3Store(ObjectStore):
     @override
     def _stream(self, content: str) -> Iterator[bytes]:
         with self._errors("read", content):
-            body = self._body(self._original(content))
-            with closing(body):
-                yield from body.iter_chunks(PIECE)
+            yield from self._pieces(self._original(content))
 
     @override
     def _exists(self, content: str) -> bool:
@@ -198,12 +192,8 @@ class S3Store(ObjectStore):
     @override
     def _thumbnail(self, content: str, edge: int) -> bytes | None:
         try:
-            with (
-                self._errors("read", content),
-                closing(self._body(self._thumb(content, edge))) as body,
-            ):
-                data: bytes = body.read()
-                return data
+            with self._errors("read", content):
+                return b"".join(self._pieces(self._thumb(content, edge)))
         except ObjectNotFound:
             return None
 
@@ -251,10 +241,35 @@ class S3Store(ObjectStore):
                 if _code(error) in {"404", "NoSuchKey", "NotFound"}:
                     return None
                 raise
+            if not {"ContentLength", "LastModified"} <= head.keys():
+                raise _incomplete()
         return head
 
-    def _body(self, name: str) -> Any:
-        return self._client.get_object(Bucket=self._location.bucket, Key=name)["Body"]
+    def _pieces(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield an object's bytes from `start` to before `stop`.
+
+        botocore repeats requests, but not the reading of their responses. A response that breaks
+        is continued where it broke, with three requests in all.
+        """
+        end = "" if stop is None else stop - 1
+        first, broken = start, None
+        for attempt in range(1, _ATTEMPTS + 1):
+            part = {"Range": f"bytes={start}-{end}"} if start or stop else {}
+            response = self._client.get_object(Bucket=self._location.bucket, Key=name, **part)
+            with closing(response["Body"]) as body:
+                if start > first and "ContentRange" not in response:  # it ignores ranges
+                    raise broken or _incomplete()
+                try:
+                    _check_headers(response)
+                    for piece in body.iter_chunks(PIECE):
+                        yield piece
+                        start += len(piece)
+                except BotoCoreError as error:
+                    if attempt == _ATTEMPTS:
+                        raise
+                    broken = error
+                else:
+                    return
 
     def _list(self, prefix: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield, for each key below `prefix`, the list response and the object's metadata."""
@@ -295,7 +310,25 @@ def _client(session: Any, url: S3Url, endpoint: str, timeout: float) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return session.client("s3", endpoint_url=endpoint or None, config=config)
+    client = session.client("s3", endpoint_url=endpoint or None, config=config)
+    # botocore 1.43.11 waits for "100 Continue" before it sends a body, and never returns if the
+    # connection breaks within that response (`AWSConnection._consume_headers`)
+    client.meta.events.unregister("before-call.s3", add_expect_header)
+    return client
+
+
+def _check_headers(response: dict[str, Any]) -> None:
+    """Check that a response has its length, without which a broken connection looks like its end.
+
+    urllib3 2 only logs a warning if a connection breaks within the headers.
+    """
+    headers = response["ResponseMetadata"]["HTTPHeaders"]
+    if not {"content-length", "transfer-encoding"} & headers.keys():
+        raise _incomplete()
+
+
+def _incomplete() -> BotoCoreError:
+    return IncompleteReadError(actual_bytes=0, expected_bytes="all")
 
 
 def _age(response: dict[str, Any], item: dict[str, Any]) -> float:

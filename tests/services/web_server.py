@@ -46,6 +46,8 @@ class WebServer:
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
 
+            do_HEAD = do_PUT = do_GET  # noqa: N815 - http.server's names; with an item of `script`
+
             def log_message(self, *_):
                 pass
 
