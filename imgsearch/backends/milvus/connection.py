@@ -20,6 +20,7 @@ from imgsearch.settings import connect_timeout
 
 _LONG: Final = 600.0  # seconds
 _DAY: Final = 86_400.0  # seconds
+RECONNECT: Final = 2_000  # milliseconds between attempts to reconnect; up to 120 s by default
 NO_DATABASE: Final = 800  # Milvus' error code
 DRIVER_ERRORS: Final = (MilvusException, grpc.RpcError, grpc.FutureTimeoutError)
 
@@ -127,7 +128,12 @@ class Connection:
         limit = connect_timeout(self.timeout)
         try:
             client = MilvusClient(
-                uri, token=token or "", db_name=self.database, timeout=limit, dedicated=True
+                uri,
+                token=token or "",
+                db_name=self.database,
+                timeout=limit,
+                dedicated=True,
+                grpc_options={"grpc.max_reconnect_backoff_ms": RECONNECT},
             )
             client.list_collections(timeout=limit)  # the first call that names the database
         except DRIVER_ERRORS as error:
