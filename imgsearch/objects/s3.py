@@ -7,9 +7,10 @@ control list, so only the owner of the access key and the holder of a link can r
 import hashlib
 import io
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, BinaryIO, Final, cast
 from urllib.parse import quote
 
@@ -21,7 +22,6 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
-    IncompleteReadError,
     SSLError,
 )
 from botocore.exceptions import ConnectionError as NotConnected
@@ -31,7 +31,7 @@ from typing_extensions import override
 
 from imgsearch.errors import ObjectNotFound, ObjectStoreError
 from imgsearch.objects.base import CONTENT, PIECE, ObjectStore, other_hash
-from imgsearch.objects.s3_file import S3File
+from imgsearch.objects.s3_file import S3File, incomplete, read_pieces
 from imgsearch.s3_url import S3Url
 from imgsearch.settings import connect_timeout
 
@@ -242,34 +242,13 @@ class S3Store(ObjectStore):
                     return None
                 raise
             if not {"ContentLength", "LastModified"} <= head.keys():
-                raise _incomplete()
+                raise incomplete()
         return head
 
     def _pieces(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Yield an object's bytes from `start` to before `stop`.
-
-        botocore repeats requests, but not the reading of their responses. A response that breaks
-        is continued where it broke, with three requests in all.
-        """
-        end = "" if stop is None else stop - 1
-        first, broken = start, None
-        for attempt in range(1, _ATTEMPTS + 1):
-            part = {"Range": f"bytes={start}-{end}"} if start or stop else {}
-            response = self._client.get_object(Bucket=self._location.bucket, Key=name, **part)
-            with closing(response["Body"]) as body:
-                if start > first and "ContentRange" not in response:  # it ignores ranges
-                    raise broken or _incomplete()
-                try:
-                    _check_headers(response)
-                    for piece in body.iter_chunks(PIECE):
-                        yield piece
-                        start += len(piece)
-                except BotoCoreError as error:
-                    if attempt == _ATTEMPTS:
-                        raise
-                    broken = error
-                else:
-                    return
+        """Yield an object's bytes from `start` to before `stop`; see `read_pieces`."""
+        get = partial(self._client.get_object, Bucket=self._location.bucket, Key=name)
+        return read_pieces(get, start, stop, attempts=_ATTEMPTS)
 
     def _list(self, prefix: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Yield, for each key below `prefix`, the list response and the object's metadata."""
@@ -311,24 +290,10 @@ def _client(session: Any, url: S3Url, endpoint: str, timeout: float) -> Any:
         response_checksum_validation="when_required",
     )
     client = session.client("s3", endpoint_url=endpoint or None, config=config)
-    # botocore 1.43.11 waits for "100 Continue" before it sends a body, and never returns if the
+    # botocore 1.44.8 waits for "100 Continue" before it sends a body, and never returns if the
     # connection breaks within that response (`AWSConnection._consume_headers`)
     client.meta.events.unregister("before-call.s3", add_expect_header)
     return client
-
-
-def _check_headers(response: dict[str, Any]) -> None:
-    """Check that a response has its length, without which a broken connection looks like its end.
-
-    urllib3 2 only logs a warning if a connection breaks within the headers.
-    """
-    headers = response["ResponseMetadata"]["HTTPHeaders"]
-    if not {"content-length", "transfer-encoding"} & headers.keys():
-        raise _incomplete()
-
-
-def _incomplete() -> BotoCoreError:
-    return IncompleteReadError(actual_bytes=0, expected_bytes="all")
 
 
 def _age(response: dict[str, Any], item: dict[str, Any]) -> float:
