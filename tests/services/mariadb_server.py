@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -84,15 +85,16 @@ class MariaDBServer:
         return self._process.pid
 
     def restart(self) -> None:
-        """Kill the server without warning, and start it again on the same port."""
+        """Kill the server, and start it again with its data on the same port."""
         self.close()
         self._process = self._start()
         self._wait()
 
     def close(self) -> None:
-        """End the server. Idempotent."""
-        with self._process:  # closes the pipe, which kills the server, and waits for it
-            pass
+        """Kill the server without warning, also one that is stopped. Idempotent."""
+        with self._process as process:  # closes the pipe and waits
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
     def _root(self) -> Any:
         import pymysql

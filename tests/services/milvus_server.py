@@ -50,13 +50,21 @@ class MilvusServer:
     token = TOKEN
 
     def __init__(self, folder: Path, *, port: int = 0, lease: int = 600) -> None:
-        self.folder = folder
+        self.folder, self._lease = folder, lease
+        self._start(port)
+
+    def restart(self) -> None:
+        """Kill the server, and start it again with its data on the same port."""
+        self.close()
+        self._start(self.port)
+
+    def _start(self, port: int) -> None:
         with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
             self.port = int(listener.getsockname()[1])
             self.url = f"milvus://127.0.0.1:{self.port}/default"
             self._process = subprocess.Popen(
                 [*_namespace(), sys.executable, "-m", "tests.services.milvus_inside",
-                 str(folder), str(listener.fileno()), str(lease)],
+                 str(self.folder), str(listener.fileno()), str(self._lease)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,  # its end stops the server when this process ends
                 stdout=subprocess.PIPE,
@@ -66,7 +74,7 @@ class MilvusServer:
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":
             self.close()
-            raise RuntimeError(f"Milvus did not start; see {folder}/logs")
+            raise RuntimeError(f"Milvus did not start; see {self.folder}/logs")
 
     @property
     def group(self) -> int:

@@ -94,7 +94,7 @@ def main(folder: Path) -> None:
         "[storage-policy:0]\nname = gold\ndefault = yes\n",
         encoding="utf-8",
     )
-    (folder / "disks/disk").mkdir(parents=True)
+    (folder / "disks/disk").mkdir(parents=True, exist_ok=True)
     utils.monkey_patch()
     utils.set_swift_dir(str(folder))
     sockets = {name: eventlet.listen((HOST, 0)) for name in ("proxy", *STORES)}

@@ -29,7 +29,7 @@ class SwiftServer:
     """A running server at `endpoint`, for this machine only, with `key` and `secret`.
 
     It ends on `close` and with this process, even after a kill. Its data is in `folder`, which is
-    created.
+    created. `restart` starts it again with its data, at another endpoint.
 
     Raises:
         RuntimeError: it did not start; the message names its log.
@@ -39,8 +39,18 @@ class SwiftServer:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
+        self._folder = folder
         self.secret = secrets.token_urlsafe()
-        with (folder / "log").open("wb") as log:
+        self._start()
+
+    def restart(self) -> None:
+        """Kill the server, and start it again with its data and its secret."""
+        self.close()
+        self._start()
+
+    def _start(self) -> None:
+        folder = self._folder
+        with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 # -W: eventlet warns of its deprecation, asyncio of eventlet's calls
                 [sys.executable, "-W", "ignore", "-m", "tests.services.swift_inside", str(folder)],

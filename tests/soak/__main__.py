@@ -1,7 +1,7 @@
 """Run all or the named long trials of the service, and print their figures.
 
 python -m tests.soak [kills[=100] schemathesis[=2000] nasty[=1000] images[=5000] load[=50000]
-                     steady[=600] syncs[=20]]
+                     steady[=600] syncs[=20] faults[=83]]
 """
 
 import os
@@ -9,7 +9,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-from tests.soak import document, images, kills, load, nasty, steady, syncs
+from tests.soak import document, faults, images, kills, load, nasty, steady, syncs
 
 PARTS = {
     "kills": kills.main,
@@ -19,6 +19,7 @@ PARTS = {
     "load": load.main,
     "steady": steady.main,
     "syncs": syncs.main,
+    "faults": faults.main,
 }
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "pymilvus", "milvus-lite", "onnxruntime", "pillow")
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.soak import document, images, kills, load, nasty, syncs
+from tests.conftest import at_hand
+from tests.services import milvus_server
+from tests.soak import document, faults, images, kills, load, nasty, syncs
 
 
 def test_killed_loads_lose_nothing_and_complete():
@@ -11,6 +13,17 @@ def test_killed_loads_lose_nothing_and_complete():
 
 def test_killed_syncs_lose_nothing_and_complete():
     assert syncs.main(2, 30) == 2
+
+
+@pytest.mark.servers
+@pytest.mark.long
+@pytest.mark.xdist_group("tests/soak/test_short.py")  # its servers are its own
+def test_failing_servers_lose_nothing_and_are_used_again():
+    for name in ("milvus", "mariadb", "swift"):
+        at_hand(name)
+    if why := milvus_server.unavailable():  # another one may be at hand, which is not killed
+        pytest.skip(why)
+    assert len(faults.main(trials=faults.FEW, lasts=2.5, lease=5)) == 6
 
 
 def test_responses_to_generated_requests_match_the_document():
