@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
 SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
   chromium:chromium chromedriver:chromium-driver
-.PHONY: help demo docs test pytest test-fast services notebooks check bench soak wheel smoke release clean
+.PHONY: help demo docs test pytest test-fast services notebooks check bench soak wheel smoke smoke-small release clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -74,6 +74,12 @@ smoke: wheel  ## try the wheel in an environment of its own
 	$(PYTHON) -m venv --without-pip .venv-smoke
 	$(BIN)/python -m pip --python .venv-smoke install --quiet --no-compile dist/*.whl
 	.venv-smoke/bin/python -P tests/smoke.py
+
+smoke-small: wheel  ## as smoke, with the small lists of docs/install.md
+	rm -rf .venv-smoke
+	$(PYTHON) -m venv --without-pip .venv-smoke
+	$(BIN)/python -m pip --python .venv-smoke install --quiet --no-compile --no-deps -r requirements/small-tencent.txt dist/*.whl
+	.venv-smoke/bin/python -P tests/smoke_small.py
 
 release: check wheel  ## check and tag the version of a clean tree; publishes nothing
 	@git diff --quiet HEAD || { echo 'commit or stash your changes first'; exit 1; }

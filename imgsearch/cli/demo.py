@@ -200,8 +200,10 @@ def _labeled(place: _Place, *, as_json: bool) -> None:
     import imgsearch
     from imgsearch.evaluation.evaluator import evaluate
     from imgsearch.evaluation.options import EvaluationOptions, Target
+    from imgsearch.library.data_frames import require_pandas
     from imgsearch.report import walkthrough as report
 
+    require_pandas()
     recipe = place.recipe
     with show.progress(hidden=as_json) as bars:
         dataset, lead = _dataset(Settings.from_environment())

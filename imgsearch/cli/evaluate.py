@@ -103,7 +103,10 @@ def evaluate(
         imgsearch evaluate flowers/ --model lite --model classic
         imgsearch evaluate --db photos.db --fail-under precision@10=0.5
     """  # noqa: D301  # \b is click's: leave these lines as they are
+    from imgsearch.library.data_frames import require_pandas
+
     wanted = figures.floors(floors)
+    require_pandas()  # before the embedding, because the tables are made at the end
     with show.progress(hidden=as_json) as bars:
         if not dataset:
             runs = _stored(given, bars)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from imgsearch.errors import DatasetError
 from imgsearch.evaluation.metrics import RESAMPLES, interval
 from imgsearch.evaluation.run import SEED, Run
+from imgsearch.library.data_frames import import_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,8 +121,7 @@ def table(runs: Mapping[str, Run], *, measures: Sequence[str]) -> "pd.DataFrame"
     `difference`, `low`, `high`, `p`, `n` as in `Difference`. The p-values are not corrected for
     multiple comparisons.
     """
-    import pandas as pd
-
+    pd = import_pandas()
     (base, against), *others = runs.items()
     rows = [
         {

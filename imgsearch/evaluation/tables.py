@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgsearch.evaluation.metrics import Measures, interval
 from imgsearch.evaluation.results import Answer, Labels
+from imgsearch.library.data_frames import import_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 
 def summary(measures: Measures, intervals: Mapping[str, tuple[float, float]]) -> "pd.DataFrame":
     """Return a row for each measure: its `mean`, and `low` and `high` of the 95 % interval."""
-    import pandas as pd
-
+    pd = import_pandas()
     rows = [
         {"measure": name, "mean": mean, "low": intervals[name][0], "high": intervals[name][1]}
         for name, mean in measures.metrics.items()
@@ -27,8 +27,7 @@ def per_query(answers: Sequence[Answer], measures: Measures) -> "pd.DataFrame":
 
     Queries without a relevant image are left out, as in the means.
     """
-    import pandas as pd
-
+    pd = import_pandas()
     scored = [answer for answer in answers if answer.ranking.relevant > 0]
     columns = {
         "query": [answer.query for answer in scored],
@@ -44,8 +43,7 @@ def per_class(answers: Sequence[Answer], measures: Measures, *, seed: int) -> "p
     `low` and `high` are the 95 % interval of map@k at the largest k over the class's queries. They
     are NaN for a single query. Rows are sorted by that measure, worst first, then by name.
     """
-    import pandas as pd
-
+    pd = import_pandas()
     table = per_query(answers, measures)
     table = table[table["label"] != ""]
     name = headline(measures.metrics)
@@ -66,8 +64,7 @@ def confusion(answers: Sequence[Answer], labels: Labels) -> "pd.DataFrame":
     A cell is the share of the column's class among all hits of the row's queries. An image with
     several classes counts in equal parts for each. The row of a class without hits is all zeros.
     """
-    import pandas as pd
-
+    pd = import_pandas()
     counts: dict[str, dict[str, float]] = {}
     for answer in answers:
         if not answer.label:
@@ -87,8 +84,7 @@ def confusion(answers: Sequence[Answer], labels: Labels) -> "pd.DataFrame":
 
 def confused(table: "pd.DataFrame", *, most: int = 20) -> "pd.DataFrame":
     """Return the most confused pairs of classes: `asked`, `found`, `share`, largest share first."""
-    import pandas as pd
-
+    pd = import_pandas()
     pairs: list[tuple[Any, Any, float]] = [
         (wanted, actual, float(share))
         for wanted, row in table.iterrows()

@@ -10,6 +10,7 @@ from typing_extensions import override
 from imgsearch import images
 from imgsearch.errors import ImgSearchError
 from imgsearch.images import sources
+from imgsearch.library.data_frames import require_pandas
 from imgsearch.types import Hit
 
 if TYPE_CHECKING:
@@ -78,7 +79,12 @@ class Hits(list[Hit]):
         return pa.table(columns)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return `to_arrow` as a pandas DataFrame."""
+        """Return `to_arrow` as a pandas DataFrame.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        require_pandas()
         return self.to_arrow().to_pandas()
 
     def _repr_html_(self) -> str:
