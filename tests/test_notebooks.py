@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+DOCS = FOLDER.parent / "docs"
+MKDOCS = FOLDER.parent / "mkdocs.yml"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 ATTRIBUTE = r"(?<![\w./])imgsearch\.([a-z]\w*)"
 LARGEST = 500_000  # bytes of one output
@@ -21,6 +23,12 @@ def cells(notebook, kind):
 
 def outputs(notebook):
     return [output for cell in cells(notebook, "code") for output in cell["outputs"]]
+
+
+def from_imports(code):
+    """Return the (module, name) pairs that `code` imports from modules of imgsearch."""
+    imports = re.findall(r"\bfrom (imgsearch[\w.]*) import ([\w, ]+)", code)
+    return [(module, name.split()[0]) for module, names in imports for name in names.split(",")]
 
 
 def test_page_lists_every_notebook():
@@ -68,8 +76,31 @@ def test_notebook_links_work(notebook):
 def test_names_imported_from_the_package_exist(notebook):
     code = "\n".join("".join(cell["source"]) for cell in cells(notebook, "code"))
     imported = [("imgsearch", name) for name in re.findall(ATTRIBUTE, code)]
-    for module, names in re.findall(r"\bfrom (imgsearch[\w.]*) import ([\w, ]+)", code):
-        imported += [(module, name.split()[0]) for name in names.split(",")]
-    for module, name in imported:
+    for module, name in imported + from_imports(code):
         known = hasattr(import_module(module), name) or find_spec(f"{module}.{name}")
         assert known, f"{module}.{name}"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_only_documented_names_are_imported(notebook):
+    docs = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
+    documented = set(re.findall(r"imgsearch(?:\.\w+)+", docs))
+    code = "\n".join("".join(cell["source"]) for cell in cells(notebook, "code"))
+    internal = [
+        f"{module}.{name}"
+        for module, name in from_imports(code)
+        if module != "imgsearch" and not {f"{module}.{name}", module} & documented
+    ]
+    assert not internal
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_first_cell_has_the_address_of_the_project(notebook):
+    address = re.search(r'^repo_url: "(.*)"$', MKDOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    first = "".join(cells(notebook, "code")[0]["source"])
+    assert f'PROJECT = "{address[1]}"' in first
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_photographs_are_used_where_they_are(notebook):
+    assert "IMGSEARCH_DATA" in "".join("".join(cell["source"]) for cell in cells(notebook, "code"))
