@@ -75,7 +75,7 @@ def demo(
     as_json: bool,  # noqa: FBT001 - click's flag
     **config: Any,
 ) -> None:
-    """Search your photos, or a gallery of small pictures, and show it on a page.
+    """Search your photos, or a gallery, and write a page.
 
     PHOTOS is a folder of yours, or a list; labels are not needed. The page shows the nearest others
     of a dozen images, searches by text, near-duplicates and a map. The vectors are stored in an
