@@ -31,6 +31,7 @@ FOLDERS: Final = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
+    "SECURITY.md",
     "data",
     "notebooks",
 )

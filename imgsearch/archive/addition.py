@@ -97,7 +97,7 @@ class Addition(Sink[Incoming, Upload]):
         return self._traffic is not None and self._traffic.busy
 
     def rest(self, worked: float) -> None:
-        """Index images that are waiting, and let searches run after `worked` seconds of work."""
+        """Index waiting images, and pause for searches after `worked` seconds of work."""
         self._index(self._soon)
         if self._traffic is not None:
             self._traffic.give_way(worked, self._canceled)

@@ -29,7 +29,7 @@ class Traffic:
     def search(self) -> Iterator[None]:
         """Return a context manager that slows down background additions during a search.
 
-        They are slow for another half second after it.
+        Additions stay slow for half a second after the search.
         """
         with self._lock:
             self._underway += 1

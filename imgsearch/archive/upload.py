@@ -27,7 +27,7 @@ from imgsearch.library.library import Library
 from imgsearch.library.progress import Candidate
 from imgsearch.types import Failure, Value, Vector
 
-OUTSIDE: Final = "the folder or list is outside the folders that this archive may add from"
+OUTSIDE: Final = "that folder or list is not readable, or not inside a permitted root (see --root)"
 
 _log = logging.getLogger(__name__)
 _MAX_NAME: Final = 255  # characters; the beginning of longer names is cut off

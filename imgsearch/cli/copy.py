@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from imgsearch.cli import options, show
+from imgsearch.cli import options, outcomes, show
 from imgsearch.settings import Settings
 from imgsearch.text import counted
 
@@ -93,8 +93,9 @@ def copy(
         show.echo_json(asdict(done))
     else:
         show.note(
-            f"{done.copied} copied, {done.skipped} skipped, "
-            f"{counted(done.compared, 'vector')} compared and equal, in {done.seconds:.1f} s"
+            f"Copied {counted(done.copied, 'row')} in {outcomes.duration(done.seconds)}; "
+            f"{done.skipped:,} skipped (already in the copy); "
+            f"compared {counted(done.compared, 'vector')}, all equal"
         )
         if done.recall is not None:
             show.note(f"searches of the copy find {done.recall:.3f} of the exact neighbors (ANN)")

@@ -128,21 +128,21 @@ def dedup(
     others = [other.id for group in result.groups for other in group.others]
     facts = _facts(result)
     summary = (
-        f"{counted(len(result.groups), 'group')} with {counted(len(others), 'near-duplicate')} "
-        "beside the kept images"
+        f"Found {counted(len(others), 'duplicate')} in {counted(len(result.groups), 'group')} "
+        f"({counted(result.images, 'image')} checked)"
     )
     if html is not None:
-        about = {"library": f"{library.url} ({counted(result.images, 'image')})", "found": summary}
+        about = {"library": library.url, "result": summary}
         _write_page(html, result.groups, {**about, **facts})
     if not as_json:
         _print_groups(result.groups)
         _print_unverified(result.unverified)
-        _print_facts(f"{summary}, among {counted(result.images, 'image')}", facts)
+        _print_facts(summary, facts)
     removed = None
     if rest["remove"]:
         removed = _remove(settings, db, collection, others, confirmed=rest["yes"])
         if not as_json:
-            show.note(f"{counted(removed or 0, 'image')} removed from the library; no file changed")
+            show.note(f"Removed {counted(removed or 0, 'image')} from the library. Files are kept.")
     if as_json:
         show.echo_json({**_to_json(result), "removed": removed})
 
@@ -162,7 +162,9 @@ def _review(
     if as_json:
         show.echo_json({"kept": kept, "forgotten": forgotten, "apart": total})
     else:
-        show.note(f"{len(kept)} kept, {forgotten} forgotten; {counted(total, 'pair')} not grouped")
+        show.note(
+            f"Pairs marked as different: {len(kept)} added, {forgotten} removed, {total:,} in all"
+        )
 
 
 def _check_removable(library: Any, *, remove: bool) -> None:
@@ -237,7 +239,7 @@ def _comparison_facts(counts: "Counts") -> dict[str, str]:
         "were not compared, because nearer ones are different": counts.skipped,
     }
     if lines := [f"{number} {text}" for text, number in parts.items() if number]:
-        facts["not verified"] = f"{counted(counts.unverified, 'pair')}: {'; '.join(lines)}"
+        facts["not verified"] = f"{counted(counts.unverified, 'pair')}, of which {'; '.join(lines)}"
     return facts
 
 
@@ -265,10 +267,10 @@ def _print_unverified(pairs: Sequence["Unverified"]) -> None:
         for pair in pairs[:_LISTED]
     ]
     if rows:
-        show.note("similar by score, not verified as near-duplicates:")
+        show.note("Similar by score, but not verified as near-duplicates:")
         show.table(("score", "verdict", "path", "path"), rows, right=1)
     if len(pairs) > _LISTED:
-        show.note(f"and {counted(len(pairs) - _LISTED, 'more pair')}; --json has all")
+        show.note(f"… and {counted(len(pairs) - _LISTED, 'more pair')}; --json lists all")
 
 
 def _print_groups(groups: Sequence[Group]) -> None:
@@ -291,7 +293,7 @@ def _write_page(html: Path, groups: Sequence[Group], facts: Mapping[str, str]) -
     if len(groups) > _SHOWN:
         facts = {**facts, "shown": f"the first {_SHOWN} groups"}
     show.write(html, results_page("Near-duplicates", results, facts=facts, words=_WORDS))
-    show.note(f"page written to {html}")
+    show.note(f"Page written to {html}")
 
 
 def _remove(

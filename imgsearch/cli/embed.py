@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-from imgsearch.cli import options, show
+from imgsearch.cli import options, outcomes, show
 from imgsearch.cli.reports import report_writers
 from imgsearch.errors import CollectionNotFound
 from imgsearch.library.progress import Progress, Report
 from imgsearch.settings import Settings
-from imgsearch.text import counted
 
 _ENGINES = ("here", "ray", "daft")
 
@@ -122,10 +121,8 @@ def _exists(job: str, settings: Settings) -> bool:
 
 
 def _print_summary(result: Report, job: str, report: Path | None) -> None:
-    show.note(
-        f"{result.added} embedded, {result.skipped} skipped, {result.failed} failed, "
-        f"{counted(result.ignored, 'other file')} ignored, in {result.seconds:.1f} s; in {job}"
-    )
+    show.note(outcomes.summary("Embedded", result, place="the job"))
+    show.note(f"  The job is in {job}")
     for sentence in result.notes:
         show.note(f"  {show.printable(sentence)}")
     show.failures(result.failures, result.failed, report)

@@ -116,10 +116,10 @@ def evaluate(
 
     if given["html"] is not None:
         show.write(given["html"], evaluation.page(runs))
-        show.note(f"page written to {given['html']}")
+        show.note(f"Page written to {given['html']}")
     if markdown is not None:
         show.write(markdown, evaluation.markdown(runs))
-        show.note(f"tables written to {markdown}")
+        show.note(f"Tables written to {markdown}")
     if as_json:
         show.echo_json(evaluation.plain(runs))
     else:

@@ -109,7 +109,7 @@ def find(
         terminal_images.preview(hits, wanted=rest["preview"])
         print_hits(hits)
     if not (hits or rest["as_json"]):
-        show.note(f"no images found in {show.printable(folder)}")
+        show.note(f"No images found in {show.printable(folder)}")
 
 
 def _split(words: Sequence[str]) -> tuple[Sequence[str], str]:
@@ -144,11 +144,14 @@ def _update(library: Any, folder: str, *, frames: str, hidden: bool) -> None:
         try:
             report: SyncReport = library.sync(folder, frames=frames, on_progress=update)
         except SyncRefused as error:
-            show.note(f"not updated: {error}")
+            show.note(f"The folder was not updated: {error}")
             return
     counts = {name: getattr(report, name) for name in ("added", "changed", "renamed", "deleted")}
     if any(counts.values()) and not hidden:
-        show.note(", ".join(f"{number} {name}" for name, number in counts.items() if number))
+        changes = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
+        show.note(f"Folder updated: {changes}")
     if report.failed and not hidden:
         files = counted(report.failed, "file")
-        show.note(f"{files} could not be read: imgsearch sync {show.printable(folder)} lists them")
+        show.note(
+            f"{files} could not be read. To list them: imgsearch sync {show.printable(folder)}"
+        )

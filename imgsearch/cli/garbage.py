@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Pause the garbage collector, and leave all objects that exist at the end out of collections.
+    """Disable the garbage collector in the block, and exempt all objects that exist at its end.
 
-    A command imports modules with 100,000 objects, which stay until the process ends. Looking for
-    garbage among them takes a quarter of a search, most of it when Python exits.
+    A command imports modules with 100,000 objects, which live until the process ends. Collections
+    among them would take a quarter of the time of a search, mostly when Python exits.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from imgsearch.cli import options, show, sync
+from imgsearch.cli import options, outcomes, show, sync
 from imgsearch.cli.reports import report_writers
 from imgsearch.images.image_lists import ListColumns
 from imgsearch.images.streams import listed_in
@@ -215,7 +215,7 @@ def remove(target: tuple[str, ...], db: str | None, collection: str, as_json: bo
     if as_json:
         show.echo_json({"removed": removed, **({"missing": missing} if missing else {})})
     else:
-        show.note(f"{counted(removed, 'image')} removed")
+        show.note(f"Removed {counted(removed, 'image')}")
     for text in missing:
         show.note(f"not in the library: {show.printable(text)}")
     if not removed:
@@ -239,20 +239,14 @@ def _check_stdin(names: Sequence[str], *, null: bool) -> None:
         click.UsageError: it is named twice, or --null is given without it.
     """
     if null and "-" not in names:
-        raise click.UsageError("-0 reads standard input: name it as -")
+        raise click.UsageError("-0 reads standard input. Name it as the source: -")
     if names.count("-") > 1:
-        raise click.UsageError("- is standard input, which can be read once")
+        raise click.UsageError("- is standard input, and can be read only once")
 
 
 def _print_summary(result: Report, total: int, url: str, report: Path | None) -> None:
-    ignored = counted(result.ignored, "other file")
-    show.note(
-        f"{result.added} added, {result.updated} updated, {result.skipped} skipped, "
-        f"{result.failed} failed, {ignored} ignored, in {result.seconds:.1f} s; "
-        f"{counted(total, 'image')} in {url}"
-    )
-    if not (result.added or result.updated or result.skipped or result.failed):
-        show.note("  no images found")
+    show.note(outcomes.summary("Added", result, place="the library"))
+    show.note(f"  The library has {counted(total, 'image')}: {url}")
     for sentence in result.notes:
         show.note(f"  {show.printable(sentence)}")
     if any(failed.error == "ImageTooLarge" for failed in result.failures):

@@ -77,7 +77,10 @@ class _Lazy(click.Group):
         # An unset variable in a script becomes an empty argument, which most options would ignore.
         for before, word in pairwise(("", *args)):
             if not word or _WITHOUT_VALUE.fullmatch(word):
-                raise click.UsageError(f"an argument is empty, at {word or before!r}")
+                fault = (
+                    f"{word} has no value" if word else f"the argument after {before!r} is empty"
+                )
+                raise click.UsageError(fault)
         return super().parse_args(ctx, args)
 
     @override

@@ -146,7 +146,7 @@ def search(
         preload.remember(library.recipe if library.model else None)
         _note_hidden(library, hidden=rest["hide_duplicates"])
         if condition is not None and not hits and not library.count(condition):
-            show.note(f"no image matches --where {' --where '.join(map(shlex.quote, where))}")
+            show.note(f"No image matches --where {' --where '.join(map(shlex.quote, where))}")
         facts = {
             "encoder": library.model or "unknown",
             "store": f"{library.url} ({counted(library.count(), 'image')})",
@@ -157,7 +157,7 @@ def search(
         thumbs = [hit_thumb(hit, max_pixels=encoder["max_pixels"]) for hit in hits]
         result = Result(picture, thumbs, "")
         show.write(file, results_page(f"Nearest to {name}", [result], facts=facts))
-        show.note(f"page written to {file}")
+        show.note(f"Page written to {file}")
         if rest["show_page"]:
             click.launch(str(file))
     if rest["as_json"]:
@@ -168,7 +168,7 @@ def search(
         terminal_images.preview(hits, wanted=rest["preview"], offset=offset)
         print_hits(hits, offset)
     if not hits and not rest["as_json"]:
-        show.note("no images found")
+        show.note("No images found")
 
 
 def preload_of(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -25,6 +25,9 @@ from rich.text import Text
 from imgsearch.errors import ConfigError
 from imgsearch.images.sources import unprintable
 from imgsearch.types import Failure
+
+LISTED: Final = 10
+"""Failures in the terminal, which are followed by the number of the rest."""
 
 
 def echo_json(data: Any) -> None:
@@ -134,10 +137,10 @@ def write(path: Path, content: str | bytes) -> None:
 
 def failures(failures: Sequence[Failure], number: int, report: Path | None) -> None:
     """Print the first of `number` failures. `report` is the file that names all, if any."""
-    for failed in failures[:10]:
+    for failed in failures[:LISTED]:
         named = failed.path in failed.reason  # not an error of a step or of the store
         reason = failed.reason if named else f"{failed.path}: {failed.reason}"
         note(f"  {printable(reason)}")
-    if number > 10:
-        where = f"all are in {report}" if report else "--report FILE names all"
-        note(f"  … and {number - 10} more; {where}")
+    if number > LISTED:
+        where = f"{report} lists all" if report else "--report FILE lists all"
+        note(f"  … and {number - LISTED} more; {where}")

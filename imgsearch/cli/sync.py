@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from imgsearch.cli import options, show
+from imgsearch.cli import options, outcomes, show
 from imgsearch.cli.reports import report_writers
 from imgsearch.errors import SyncRefused
 from imgsearch.library.progress import Progress, SyncReport
@@ -57,7 +57,7 @@ def sync(
     not be mounted, or another one in its place.
     """
     if watch and dry_run:
-        raise click.UsageError("--watch does not go with --dry-run")
+        raise click.UsageError("--watch and --dry-run exclude each other")
     config["options"] = options.parse_options(config["options"])
 
     def once(*, ask: bool = True, quiet: bool = False) -> None:
@@ -82,7 +82,7 @@ def sync(
     once()
     if watch:
         # the library is closed while nothing changes, so that other programs can open it
-        show.note("watching; stop with Ctrl-C")
+        show.note("Watching the folders. Press Ctrl-C to stop.")
         with suppress(KeyboardInterrupt):
             for _ in changes(folder):
                 once(ask=False, quiet=True)
@@ -148,7 +148,8 @@ def print_report(
         _print_plan(result)
     else:
         images = counted(total, "image")
-        show.note(f"{_counts(result)}, in {result.seconds:.1f} s; {images} in {url}")
+        show.note(f"Synced in {outcomes.duration(result.seconds)}: {outcomes.sync_summary(result)}")
+        show.note(f"  The library has {images}: {url}")
         for sentence in result.notes:
             show.note(f"  {show.printable(sentence)}")
         show.failures(result.failures, result.failed, report)
@@ -161,15 +162,10 @@ def _has_changes(result: SyncReport) -> bool:
 
 
 def _print_plan(plan: SyncReport) -> None:
-    show.note(f"Dry run: {_counts(plan)}")
+    show.note(f"Dry run: {outcomes.sync_summary(plan)}")
     for path in plan.deleted_paths[:_SHOWN]:
         show.note(f"  deleted: {show.printable(path)}")
     if (more := len(plan.deleted_paths) - _SHOWN) > 0:
         show.note(f"  … and {more} more")
     for reason in plan.reasons:
         show.note(f"  must be confirmed: {show.printable(reason)}")
-
-
-def _counts(result: SyncReport) -> str:
-    names = ("added", "changed", "renamed", "deleted", "unchanged", "failed")
-    return ", ".join(f"{getattr(result, name)} {name}" for name in names)

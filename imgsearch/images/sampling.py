@@ -66,8 +66,8 @@ class Sampling:
 class Scenes:
     """Finds the first frames of scenes by FFmpeg's score.
 
-    Source: `get_scene_score` in https://ffmpeg.org/doxygen/trunk/f__select_8c_source.html. There
-    all samples are compared; here one in 8 of each direction of the brightness.
+    Source: `get_scene_score` in https://ffmpeg.org/doxygen/trunk/f__select_8c_source.html. FFmpeg
+    compares all pixels; this class compares the brightness of every 8th pixel of every 8th row.
     """
 
     def __init__(self, sampling: Sampling) -> None:

@@ -89,7 +89,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory: its offset, and its entries of integers, the first 64 values of each."""
+    """A TIFF directory: its offset and its integer entries, with at most 64 values each."""
 
     offset: int
     entries: Mapping[int, tuple[int, ...]] = field(repr=False)

@@ -161,7 +161,7 @@ class CollectionHandle:
 
     @property
     def fields(self) -> dict[str, FieldType]:
-        """The types of the declared fields: of the collection, and of the user for a new one."""
+        """The declared fields, name → type: of the collection and of the user."""
         known = {} if self.known is None else self.known.schema.fields
         return {**self._declared, **known}
 

@@ -88,6 +88,6 @@ class FileFacts:
 
 
 def lacking(index: FileIndex, contents: Iterable[str], wanted: Iterable[str]) -> set[str]:
-    """Return the contents of which one of the `wanted` facts was never read."""
+    """Return the content hashes for which at least one `wanted` fact was never read."""
     names = frozenset(wanted)
     return {content for content in contents if not names <= index.facts(content)}

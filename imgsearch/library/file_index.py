@@ -1,9 +1,9 @@
 """The file index: which content each file of a library has, so that unchanged files are not read.
 
 The index is a log in the notes collection of the store, so it works for every store and moves with
-it. 50,000 files take some 4 MB. It only saves work: the collection stays the truth. The index notes
-the number of the collection's rows. If the number differs, another program or an older version has
-written to the collection, or a load was killed; then stored images are looked up again.
+it. 50,000 files take some 4 MB. The index only saves work, and the collection is authoritative. The
+index records the collection's number of rows. If the number differs, another program or an older
+version has written to the collection, or a load was killed; then stored images are looked up again.
 
 Like Git, the index trusts a file's size, times and inode, and reads files that may have changed
 within the resolution of the clock after they were read.

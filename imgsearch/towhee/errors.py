@@ -27,10 +27,10 @@ _TICKET: Final = re.compile(r"imgsearch-ticket-\d+-")
 
 @contextmanager
 def keep_error() -> Iterator[None]:
-    """Keep a copy of an exception raised in the block, and note a ticket for it in the exception.
+    """Store a copy of an exception raised in the block, and add its key to the exception's notes.
 
-    The copy has no traceback. Its frames would keep Towhee's nodes alive, and the finalizers of
-    nodes take locks.
+    The copy has no traceback, because the frames would keep Towhee's nodes alive, and the
+    finalizers of nodes take locks.
     """
     try:
         yield

@@ -102,7 +102,8 @@ class FolderForm:
         try:
             yield from states
         except SourceError as error:
-            yield notice(f"{str(error).capitalize()}.", kind="error"), "", *_NOTHING_PLANNED
+            text = str(error)
+            yield notice(f"{text[:1].upper()}{text[1:]}.", kind="error"), "", *_NOTHING_PLANNED
         except ImgSearchError as error:
             yield notice(describe(error), kind="error"), "", *_NOTHING_PLANNED
 
@@ -151,7 +152,7 @@ _NOTHING_PLANNED = (gr.update(visible=False), None)
 def _summary(plan: SyncReport) -> str:
     names = ("added", "changed", "renamed", "deleted", "unchanged")
     counts = ", ".join(f"{getattr(plan, name)} {name}" for name in names)
-    words = [f"Nothing is changed yet. This sync: {counts}."]
+    words = [f"Nothing was changed yet. Files of this sync: {counts}."]
     words += [f"Check that the drive is mounted: {reason}." for reason in plan.reasons]
     return notice(" ".join(words), kind="warning" if plan.reasons else "note")
 

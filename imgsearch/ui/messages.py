@@ -34,13 +34,13 @@ _log = logging.getLogger(__name__)
 _SENTENCES: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
     (ScopeMissing, "Your key does not allow this."),
     (CollectionDenied, ""),
-    (AccessDenied, "Sign in again: your key is not valid any more."),
+    (AccessDenied, "Your key is no longer valid. Sign in again."),
     (CollectionNotFound, "This collection is empty. Add some images first."),
     (TextUnknown, ""),
-    (TextUnsupported, "This collection's model takes images only, not words."),
+    (TextUnsupported, "This collection's model takes images only. Search with an image."),
     (ImageNotFound, "This image does not exist any more."),
     (ObjectNotFound, "The original of this image was not stored."),
-    (UrlRefused, "This URL is not fetched here. Download the image, and upload it."),
+    (UrlRefused, "Images from this URL are not allowed here. Download the image, and upload it."),
     (UrlFailed, "The image could not be downloaded from this URL."),
     (SourceError, "The file does not exist any more. Choose it again."),
     (ImageBusy, "This image is being deleted."),
@@ -49,8 +49,8 @@ _SENTENCES: Final[tuple[tuple[type[ImgSearchError], str], ...]] = (
     (LimitExceeded, ""),
     (MissingExtra, ""),
     (EncoderError, "The model failed; see the server's log."),
-    (BackendError, "The vector store does not answer; see the server's log."),
-    (CatalogError, "The catalog does not answer; see the server's log."),
+    (BackendError, "The vector store failed; see the server's log."),
+    (CatalogError, "The catalog failed; see the server's log."),
     (ObjectStoreError, "The originals are not available; see the server's log."),
 )
 

@@ -24,7 +24,7 @@ def sentence(now: Progress, *, state: str = "done", more: str = "") -> str:
     """Return the outcome of an addition as a notice, with `more` counts."""
     parts = [f"{now.added} added"]
     parts += [f"{now.updated} updated"] * bool(now.updated)
-    parts += [f"{now.skipped} known"] * bool(now.skipped)
+    parts += [f"{now.skipped} already in the collection"] * bool(now.skipped)
     parts += [f"{now.failed} failed"] * bool(now.failed)
     parts += [more] * bool(more)
     ending = "" if state == "done" else f" The job is {state}."

@@ -121,7 +121,9 @@ def newest(archive: Archive, search: SearchRequest) -> Page:
 
 def _fetched(url: str, fetch: Fetch | None) -> bytes:
     if fetch is None:
-        raise ConfigError("images by URL are not fetched here. Download the image, and upload it.")
+        raise ConfigError(
+            "images from URLs are not allowed here. Download the image, and upload it."
+        )
     return fetch(url)
 
 

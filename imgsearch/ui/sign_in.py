@@ -46,7 +46,7 @@ async def sign_in(request: Request, check: Check) -> Response:
         return _form(request)
     key = await _key(request)
     if key is None:
-        return _form(request, "That is not a key.", 413)
+        return _form(request, "This is not a valid key.", 413)
     try:
         await run_in_threadpool(check, key, "read")
     except AccessDenied as error:

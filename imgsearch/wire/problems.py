@@ -24,12 +24,21 @@ class Kind:
 
 
 _STORE: Final = "The vector store failed; see the log of the service."
+_SOURCE: Final = (
+    "That folder, list or file is not readable, or not inside a permitted root (see --root)."
+)
 KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.ImgSearchError: Kind(500, "internal", "The service failed; see its log."),
-    errors.ConfigError: Kind(422, "invalid_request", "A value is out of range.", public=True),
-    errors.PluginFailed: Kind(501, "plugin_failed", "An encoder or store of a package is broken."),
-    errors.MissingExtra: Kind(501, "not_installed", "A package that this needs is not installed."),
-    errors.SourceError: Kind(422, "source_unreadable", "The source cannot be read."),
+    errors.ConfigError: Kind(
+        422, "invalid_request", "A value in the request is invalid.", public=True
+    ),
+    errors.PluginFailed: Kind(
+        501, "plugin_failed", "An encoder or store from another package cannot be used."
+    ),
+    errors.MissingExtra: Kind(
+        501, "not_installed", "The service lacks a package that the request needs."
+    ),
+    errors.SourceError: Kind(422, "source_unreadable", _SOURCE),
     errors.UrlRefused: Kind(422, "url_refused", "The service does not fetch this URL."),
     errors.UrlFailed: Kind(422, "url_failed", "This URL could not be fetched."),
     errors.ImageError: Kind(422, "image_unusable", "The image cannot be used."),
@@ -42,15 +51,17 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     ),
     errors.ImageTooLarge: Kind(413, "image_too_large", "The image has more pixels than allowed."),
     errors.ImageCorrupt: Kind(422, "image_corrupt", "The image is damaged and cannot be decoded."),
-    errors.ImageCrashed: Kind(422, "image_crashed", "Decoding the image ends or hangs a process."),
+    errors.ImageCrashed: Kind(422, "image_crashed", "The image crashes or hangs the decoder."),
     errors.EncoderError: Kind(500, "encoder_failed", "The encoder failed."),
     errors.ModelNotFound: Kind(422, "model_unknown", "No model has this name."),
     errors.EncoderRemoved: Kind(
         409, "encoder_removed", "The collection's encoder was removed.", public=True
     ),
-    errors.TextUnsupported: Kind(422, "text_unsupported", "The encoder takes images only."),
+    errors.TextUnsupported: Kind(
+        422, "text_unsupported", "The collection's encoder takes images only. Search with an image."
+    ),
     errors.TextUnknown: Kind(
-        422, "text_unknown", "The encoder knows no word of the text.", public=True
+        422, "text_unknown", "The encoder knows none of the words in the text.", public=True
     ),
     errors.WeightsNotFound: Kind(503, "weights_missing", "The encoder's weights are missing."),
     errors.WeightsInvalid: Kind(503, "weights_invalid", "The encoder's weights are invalid."),
@@ -62,7 +73,10 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
         404, "collection_not_found", "The collection does not exist; adding an image creates it."
     ),
     errors.CollectionSwitched: Kind(
-        503, "collection_switched", "The collection was just replaced by a new version.", retry=1
+        503,
+        "collection_switched",
+        "The collection was just replaced by a new version. Retry.",
+        retry=1,
     ),
     errors.SchemaMismatch: Kind(
         409,
@@ -71,7 +85,9 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
         "fields.",
     ),
     errors.DimensionMismatch: Kind(409, "dimension_mismatch", "Vectors have different dimensions."),
-    errors.VectorInvalid: Kind(422, "vector_invalid", "The vector has no direction."),
+    errors.VectorInvalid: Kind(
+        422, "vector_invalid", "The vector contains NaN, infinity or only zeros."
+    ),
     errors.FieldInvalid: Kind(
         422, "field_invalid", "A field, an id or the filter is invalid.", public=True
     ),
@@ -80,15 +96,17 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.StoreReadOnly: Kind(409, "store_read_only", "The vector store is read-only."),
     errors.BackendUnavailable: Kind(503, "store_unavailable", _STORE, retry=5),
     errors.OperatorNotFound: Kind(500, "internal", "The service failed; see its log."),
-    errors.DatasetError: Kind(422, "source_unreadable", "The source cannot be read."),
+    errors.DatasetError: Kind(422, "source_unreadable", _SOURCE),
     errors.DownloadError: Kind(
-        503, "download_failed", "A file that this needs could not be downloaded."
+        503, "download_failed", "The service could not download a file that the request needs."
     ),
     errors.StepFailed: Kind(500, "step_failed", "A step of the service's own pipeline failed."),
     errors.PrecisionUnreached: Kind(
-        409, "precision_unreached", "No threshold reaches the precision."
+        409, "precision_unreached", "No threshold reaches the requested precision."
     ),
-    errors.CatalogError: Kind(503, "catalog_failed", "The catalog failed.", retry=5),
+    errors.CatalogError: Kind(
+        503, "catalog_failed", "The catalog failed; see the log of the service.", retry=5
+    ),
     errors.CatalogOutdated: Kind(
         503, "catalog_outdated", "The catalog was created by a newer version."
     ),
@@ -96,15 +114,24 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
     errors.ImageExists: Kind(409, "image_exists", "Another image has this id."),
     errors.ImageBusy: Kind(409, "image_busy", "The image is being deleted.", retry=1),
     errors.ObjectStoreError: Kind(
-        503, "originals_failed", "The store of originals failed.", retry=5
+        503,
+        "originals_failed",
+        "The store of originals failed; see the log of the service.",
+        retry=5,
     ),
     errors.ObjectNotFound: Kind(404, "original_not_found", "The original does not exist any more."),
-    errors.SyncRefused: Kind(409, "sync_refused", "The sync must be confirmed."),
+    errors.SyncRefused: Kind(
+        409,
+        "sync_refused",
+        "The sync would delete or replace many images, or finds none. Confirm it.",
+    ),
     errors.JobBusy: Kind(409, "job_busy", "The job is still running; cancel it first.", retry=1),
     errors.JobNotFound: Kind(404, "job_not_found", "No job has this id."),
     errors.EngineFailed: Kind(503, "engine_failed", "The engine of the job failed.", retry=5),
     errors.MigrationIncomplete: Kind(
-        409, "migration_incomplete", "Images cannot be embedded with the new model; see the job."
+        409,
+        "migration_incomplete",
+        "Some images cannot be embedded with the new model; see the job.",
     ),
     errors.LimitExceeded: Kind(413, "limit_exceeded", "The request exceeds a limit.", public=True),
     errors.AccessDenied: Kind(
@@ -112,7 +139,9 @@ KINDS: Final[Mapping[type[errors.ImgSearchError], Kind]] = {
         "access_denied",
         "A valid API key is required: Authorization: Bearer KEY, or X-API-Key.",
     ),
-    errors.ScopeMissing: Kind(403, "scope_missing", "The API key does not allow this."),
+    errors.ScopeMissing: Kind(
+        403, "scope_missing", "The API key lacks the scope that the request needs."
+    ),
     errors.CollectionDenied: Kind(
         403,
         "collection_denied",

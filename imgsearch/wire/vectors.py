@@ -38,7 +38,7 @@ class EmbedRequest(RequestBody):
 
 
 class VectorsRequest(RequestBody):
-    """The ids of stored images whose vectors are returned."""
+    """Request for the vectors of stored images, by their ids."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ids": [CAT]}]})
     ids: list[Id] = Field(min_length=1, max_length=MAX_IDS)

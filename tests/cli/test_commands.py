@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def test_add_reports_added_and_failed_images(run, tmp_path):
     (tmp_path / "bilder/kaputt.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
     done = run("add", "bilder", "--report", "report.jsonl")
     assert done.exit_code == 0, done.output
-    assert "3 added, 0 updated, 0 skipped, 1 failed" in done.stderr
+    assert re.search(r"Added 3 images in \d+\.\d s; 1 failed \(listed below\)\n", done.stderr)
     (line,) = (tmp_path / "report.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["path"].endswith("kaputt.jpg")
     assert done.stdout == ""
@@ -131,7 +132,7 @@ def test_max_pixels_is_an_option_of_add_search_and_evaluate(run, tmp_path):
     refused = run("add", "bilder", "--model", "classic", "--max-pixels", 1).stderr
     assert "1 failed" in refused
     assert "--max-pixels MILLIONS raises the limit on pixels" in refused
-    assert "1 added" in run("add", "bilder", "--max-pixels", 2).stderr
+    assert "Added 1 image in" in run("add", "bilder", "--max-pixels", 2).stderr
     refused = run("search", large, "--max-pixels", 1)
     assert refused.exit_code == 1
     assert "1,001 x 1,000 pixels, at most 1,000,000 are" in refused.stderr

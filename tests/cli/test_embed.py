@@ -15,7 +15,7 @@ def job(run, tmp_path):
     (tmp_path / "fotos/liste.txt").write_text("x")
     result = run("embed", "fotos", "--to", "job", "--model", "classic", "--shard", 3)
     assert result.exit_code == 0, result.output
-    assert "4 embedded, 0 skipped, 1 failed, 1 other file ignored" in result.stderr
+    assert "s; 1 failed (listed below), 1 other file ignored\n" in result.stderr
     assert "kaputt.jpg" in result.stderr
     return tmp_path / "job"
 

@@ -53,7 +53,7 @@ def test_refused_sync_is_noted_and_the_folder_is_searched(run, photos, tmp_path)
     for file in photos.rglob("*.png"):
         file.unlink()
     done = run("find", query, "-f", *CLASSIC)
-    assert "not updated: " in done.stderr
+    assert "The folder was not updated: " in done.stderr
     assert len(done.stdout.splitlines()) == 3
 
 
@@ -86,7 +86,7 @@ def test_folder_without_images_finds_nothing(run, photos, tmp_path):
     (tmp_path / "leer").mkdir()
     done = run("find", "a cat", tmp_path / "leer")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert f"no images found in {tmp_path / 'leer'}" in done.stderr
+    assert f"No images found in {tmp_path / 'leer'}" in done.stderr
 
 
 def test_store_of_the_user_is_used(run, photos, tmp_path, monkeypatch):
@@ -102,7 +102,7 @@ def test_store_of_the_user_is_used(run, photos, tmp_path, monkeypatch):
         (("a", "dog"), "'dog' is not a folder; put a text of several words in quotes"),
         (("a", "+"), "put each + and - between two terms"),
         (("a cat", "--json", "-f"), "--json and --paths exclude each other"),
-        (("",), "an argument is empty"),
+        (("",), "the argument after 'find' is empty"),
     ],
 )
 def test_invalid_words_are_rejected_before_files_are_read(run, photos, tmp_path, words, message):

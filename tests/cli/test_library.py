@@ -26,9 +26,9 @@ def remove(run, *words):
 def test_remove_accepts_a_folder_and_a_glob_of_deleted_files(run, loaded):
     shutil.rmtree(loaded)
     done = remove(run, "bilder/hund")
-    assert (done.exit_code, done.stderr) == (0, "2 images removed\n")
+    assert (done.exit_code, done.stderr) == (0, "Removed 2 images\n")
     done = remove(run, "bilder/*/*0002.png")
-    assert (done.exit_code, done.stderr) == (0, "1 image removed\n")
+    assert (done.exit_code, done.stderr) == (0, "Removed 1 image\n")
 
 
 @pytest.mark.parametrize("target", ["nope", "bilder/hun", "*.gif", "0" * 64])
@@ -49,8 +49,8 @@ def test_missing_targets_are_named(run, loaded):
 def test_one_image_is_counted_in_the_singular(run, tmp_path):
     write(tmp_path / "bilder", 1)
     done = run("add", "bilder", "--db", "memory://ein-bild")
-    assert "; 1 image in memory://ein-bild" in done.stderr
-    assert "0 other files ignored" in done.stderr
+    assert "Added 1 image in" in done.stderr
+    assert "The library has 1 image: memory://ein-bild\n" in done.stderr
 
 
 def test_columns_of_a_list_become_fields(run, tmp_path):

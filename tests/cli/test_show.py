@@ -62,7 +62,7 @@ def test_paths_and_json_exclude_each_other(run, db):
 def test_empty_result_is_a_message_on_standard_error(run, folder, db):
     query = folder / "bild-ü 0001.png"
     done = run("search", query, "--db", db, "--paths", "--offset", 5)
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "no images found\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "No images found\n")
 
 
 def test_undecodable_name_is_printed_as_its_bytes(run, tmp_path):

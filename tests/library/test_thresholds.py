@@ -113,8 +113,8 @@ def test_dedup_finds_and_keeps_its_threshold(run, loaded, tmp_path):
 
     done = run("dedup", "--precision", 0.5, "--sample", 4, "--html", "seite.html")
     assert done.exit_code == 0, done.output
-    expected = f"{len(result['groups'])} groups with {near} near-duplicates beside the kept images"
-    assert f"{expected}, among 13 images" in done.stderr
+    expected = f"Found {near} duplicates in {len(result['groups'])} groups (13 images checked)"
+    assert expected in done.stderr
     assert f"{result['threshold']:.4f}, for a precision of 0.5" in done.stderr
     assert done.stdout.count("kept") == len(result["groups"])
     page = (tmp_path / "seite.html").read_text(encoding="utf-8")
@@ -177,7 +177,7 @@ def test_dedup_removes_only_verified_copies(run, loaded):
     assert [pair["verdict"] for pair in result["unverified"]] == ["unread"] * 2
     assert any("changed since it was added" in pair["reason"] for pair in result["unverified"])
     done = run("dedup", "--threshold", 0.91)
-    assert "not verified: 2 pairs: 2 could not be read" in done.stderr
+    assert "not verified: 2 pairs, of which 2 could not be read" in done.stderr
     assert done.stdout.count("unread") == 2
     assert json.loads(run(*words, "--unread", "--json").stdout)["removed"] == 2
 
@@ -241,7 +241,7 @@ def test_dedup_reports_a_library_without_duplicates(run, tmp_path):
     assert done.exit_code == 0, done.output
     assert "0 groups" in done.stderr
     assert "as given; its precision is unknown" in done.stderr
-    assert "0 images removed" in done.stderr
+    assert "Removed 0 images" in done.stderr
     assert "No near-duplicates." in (tmp_path / "seite.html").read_text(encoding="utf-8")
 
 

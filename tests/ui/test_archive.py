@@ -101,7 +101,7 @@ def test_sync_is_shown_before_it_is_carried_out(page, drawn):
     page.until(lambda: "0 renamed, 1 deleted, 1 unchanged" in page.message())
     assert str(files[0]) in page.text(".table td")
     page.press("Carry out this sync")
-    page.until(lambda: "1 known, 1 image deleted." in page.message())
+    page.until(lambda: "1 already in the collection, 1 image deleted." in page.message())
 
 
 def test_folder_is_added_without_excluded_files(page, drawn):

@@ -60,7 +60,7 @@ def search(
     output_fields: Sequence[str] = (),
     expr: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the nearest rows: ``id``, ``score`` and ``distance``, which are equal, and fields.
+    """Return the nearest rows, with ``id``, ``score``, an equal ``distance``, and the fields.
 
     The metric and the default parameters are those of the index, as for `MilvusRows.search`.
 

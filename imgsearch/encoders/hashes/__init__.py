@@ -1,1 +1,1 @@
-"""Perceptual hashes: bits that changed copies of an image share."""
+"""Perceptual hashes: bit vectors that are nearly equal for an image and its changed copies."""

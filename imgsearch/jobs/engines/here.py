@@ -1,4 +1,4 @@
-"""Runs shards in this process, one after the other, on all cores."""
+"""The engine `here`, which needs no cluster."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from imgsearch.library.progress import Progress
 
 
 class HereEngine(Engine):
-    """The engine `here`."""
+    """Runs the shards in this process, one after the other, on all cores."""
 
     @override
     def map(
