@@ -52,8 +52,8 @@ def test_images_of_a_hugging_face_column_have_labels_and_paths(tmp_path):
     with imgsearch.open("memory://hugging", model="classic") as library:
         assert library.add(tmp_path / "0.parquet").added == 2
         rows = library.collection.get([content_id(photo) for photo in photos])
-    found = [(row.fields["path"], row.fields["label"]) for row in rows.values()]
-    assert found == [("größe.png", "3"), ("", "4")]
+    references = [(row.fields["path"], row.fields["label"]) for row in rows.values()]
+    assert references == [("größe.png", "3"), ("", "4")]
 
 
 # a label cannot have a NUL, so that row fails, too

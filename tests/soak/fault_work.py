@@ -82,9 +82,9 @@ class Work:
         query = Query.image(jpeg(number))
 
         def run():
-            found = self.archive.search(query, SearchOptions(k=3))
-            contents = [one.entry.content for one in found]
-            assert contents[:1] == [content(number)], f"image {number} is not found: {contents}"
+            stored = self.archive.search(query, SearchOptions(k=3))
+            contents = [one.entry.content for one in stored]
+            assert contents[:1] == [content(number)], f"image {number} is not stored: {contents}"
 
         return run
 
