@@ -12,6 +12,8 @@ from imgsearch.errors import CollectionNotFound
 @pytest.fixture
 def noted(bench):
     """Return a bench whose notes are removed after the test."""
+    with suppress(CollectionNotFound):
+        bench.store.drop(notes.NAME)  # of another test on the same server
     yield bench
     with suppress(CollectionNotFound):
         bench.store.drop(notes.NAME)

@@ -87,6 +87,7 @@ class MariaDBServer:
     def restart(self) -> None:
         """Kill the server, and start it again with its data on the same port."""
         self.close()
+        self._socket.unlink(missing_ok=True)  # the dying server still accepts there for a moment
         self._process = self._start()
         self._wait()
 

@@ -79,7 +79,7 @@ def test_folder_of_the_server_is_added_if_it_lies_inside_the_roots(page, drawn):
     page.press("From a folder of the server")
     page.write("#folder input", "/etc")
     page.press("Add this folder")
-    page.until(lambda: "outside" in page.message())
+    page.until(lambda: "permitted root" in page.message())
     page.write("#folder input", str(drawn / "test"))
     page.write("#into input", "zweite")
     page.press("Add this folder")

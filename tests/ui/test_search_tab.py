@@ -154,7 +154,7 @@ def test_part_is_drawn_with_the_pointer(page, drawn):
 
 def test_url_is_refused_where_none_is_fetched(page):
     page.write("#words textarea", "https://example.org/a.jpg", enter=True)
-    page.until(lambda: "by URL are not fetched" in page.message())
+    page.until(lambda: "URLs are not allowed" in page.message())
 
 
 def test_image_is_pasted_or_dropped_anywhere(page, drawn):

@@ -64,7 +64,8 @@ class Backend(VectorBackend):
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
         self.url = url
         self.connection = Connection(url, token=token, timeout=timeout)
-        self._timeout, self._token = self.connection.timeout, token
+        self._timeout = self.connection.timeout
+        self._token = lambda: token  # not a value, so that no repr shows it
         server = self.connection.path is None
         self.capabilities = Capabilities(
             SERVER if server else LITE,
@@ -181,7 +182,7 @@ class Backend(VectorBackend):
         with self.calling() as client:
             version = self._version(client)
         words = self.described(collection.name, FieldNames()).layout.has_words
-        return importer(self.connection, collection.name, self._token, version, has_words=words)
+        return importer(self.connection, collection.name, self._token(), version, has_words=words)
 
     @override
     def _close(self) -> None:

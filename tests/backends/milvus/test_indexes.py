@@ -108,7 +108,7 @@ def test_request_of_a_newer_server_is_sent_as_documented() -> None:
     schema = Schema(8, index=Index("ivf_rabitq", {"nlist": 64}))
     answer = {"index_type": "IVF_RABITQ", "metric_type": "COSINE", "nlist": "64"}
     index = {**answer, "refine": "true", "refine_type": "SQ8"}
-    this = SimpleNamespace(index=lambda _name: index)
+    this = SimpleNamespace(index=lambda _name: index, connection=SimpleNamespace(long=60.0))
     backend_module.Backend._build(this, Newer(), "photos", schema)  # type: ignore[arg-type]  # a part
     (request,) = sent
     assert request["index_type"] == "IVF_RABITQ"
