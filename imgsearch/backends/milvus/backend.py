@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from itertools import islice
@@ -65,7 +65,8 @@ class Backend(VectorBackend):
         self.url = url
         self.connection = Connection(url, token=token, timeout=timeout)
         self._timeout = self.connection.timeout
-        self._token = lambda: token  # not a value, so that no repr shows it
+        # not a value, so that no repr shows it
+        self._token: Callable[[], str | None] = lambda: token
         server = self.connection.path is None
         self.capabilities = Capabilities(
             SERVER if server else LITE,
