@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import IOBase
 from itertools import chain
-from os import PathLike
+from os import PathLike, fsdecode
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
-from imgsearch.errors import SourceError
+from imgsearch.errors import ConfigError, SourceError
 from imgsearch.fields import FieldType
 from imgsearch.images import (
     frames,
@@ -32,6 +32,7 @@ from imgsearch.images.reading import ANY, Reading
 from imgsearch.images.references import Reference
 from imgsearch.images.streams import Listed
 from imgsearch.images.tables import Columns
+from imgsearch.text import without_password
 
 
 class SupportsItems(Protocol):
@@ -284,11 +285,20 @@ def _each(
     for number, item in enumerate(source, 1):
         place = f"image {number}"
         if remote_sources.is_remote_source(item):
-            yield from _remote(item, reading)
+            yield from _remote_item(item, reading)
         elif _is_path(item):
             yield from _paths([item], reading)
         else:
             yield from _listed(_reference(item, place, reading, classes), place, reading)
+
+
+def _remote_item(item: Any, reading: Reading) -> Iterator[Reference]:
+    """Return the images of a URL in an iterable; one that cannot be opened is one failure."""
+    try:
+        return _remote(item, reading)
+    except (ConfigError, SourceError) as error:
+        path = without_password(fsdecode(item))
+        return iter((Reference(path, content=SourceError(str(error), path=path)),))
 
 
 def _reference(

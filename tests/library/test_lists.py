@@ -50,7 +50,7 @@ def test_failures_of_urls_have_no_password(library):
         "http://127.0.0.1/a.png", "s3://bucket/b.png",
     ]  # fmt: skip
     assert "geheim" not in repr(report)
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(ConfigError) as caught:
         library.add("s3://ada:geheim@bucket/b.png")
     assert "geheim" not in str(caught.value)
 
