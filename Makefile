@@ -20,8 +20,9 @@ SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
+# the tilde, because only some shells expand it here
 demo: .venv/.core  ## search PHOTOS=FOLDER, or a gallery, and write demo/index.html
-	$(BIN)/python -m imgsearch demo $(if $(PHOTOS),"$(PHOTOS)")
+	$(BIN)/python -m imgsearch demo $(if $(PHOTOS),"$(subst ~/,$(HOME)/,$(PHOTOS))")
 
 test: check pytest  ## everything: linters, types, layers, tests, notebooks
 
