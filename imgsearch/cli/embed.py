@@ -62,11 +62,7 @@ _ENGINES = ("here", "ray", "daft")
 @options.list_columns
 @options.declared_fields
 @options.exif
-@click.option(
-    "--all-fields",
-    is_flag=True,
-    help="Declare a field for each further column of the lists, with the type of its values.",
-)
+@options.all_fields
 @options.url_hosts
 @options.exclude
 @options.frames("1")

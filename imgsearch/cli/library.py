@@ -31,11 +31,7 @@ if TYPE_CHECKING:
 @options.list_columns
 @options.declared_fields
 @options.exif
-@click.option(
-    "--all-fields",
-    is_flag=True,
-    help="Declare a field for each further column of the lists, with the type of its values.",
-)
+@options.all_fields
 @options.url_hosts
 @click.option(
     "-0",

@@ -146,6 +146,15 @@ def declared_fields(command: F) -> F:
     )(command)
 
 
+def all_fields(command: F) -> F:
+    """Add --all-fields."""
+    return click.option(
+        "--all-fields",
+        is_flag=True,
+        help="Declare a field for each further column of the lists, with the type of its values.",
+    )(command)
+
+
 def exif(command: F) -> F:
     """Add --exif."""
     return click.option(
