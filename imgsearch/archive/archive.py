@@ -280,7 +280,7 @@ class Archive(ArchiveContents):
         return self._deleter.run(list(dict.fromkeys([*ids, *self.catalog.of_videos(ids)])))
 
     def delete_video(self, id_: str) -> int:
-        """Delete a video with its frames, and return their number; 0 if there is no such video.
+        """Delete a video with its frames, and return their number; 0 if the video does not exist.
 
         Raises: as for `delete`.
         """

@@ -163,7 +163,7 @@ class Clips:
             )
 
     def _title(self, item: Incoming, clip: Clip) -> str:
-        """Return the value of the field ``video``, which differs from that of other videos.
+        """Return the value of the field ``video``, which no other video has.
 
         It is the path below the archive's folder, or the name of an upload.
         """

@@ -28,7 +28,7 @@ def denied(collections: Collection[str], needed: str) -> CollectionDenied:
 
 
 class _Limit:
-    """Names of collections. What a subclass does not define is refused.
+    """Names of collections. A subclass refuses all methods that it does not define.
 
     So a method that is added to `Archive` or `Jobs` later is refused, too, until it is listed.
     """
@@ -180,7 +180,7 @@ class LimitedArchive(_Limit, Archive):
 
 
 class LimitedJobs(_Limit, Jobs):
-    """The jobs of an archive of which only those of some collections can be used.
+    """The jobs of some collections of an archive; its other jobs cannot be used.
 
     Jobs of other collections do not exist for it. It cannot be stopped.
     """

@@ -48,5 +48,5 @@ class BulkImporter(ABC):
         """Return all tasks of the collection that the store knows."""
 
     def columns(self, batch: pa.RecordBatch) -> dict[str, list[str]]:  # noqa: ARG002 - most need none
-        """Return the columns of a batch that the collection has beside those of the schema."""
+        """Return a batch's columns that the collection has in addition to the schema's."""
         return {}

@@ -50,7 +50,7 @@ class ReadOnlyCollection(Collection):
 
     @override
     def flush(self) -> None:
-        """Do nothing: there are no writes."""
+        """Do nothing, because nothing is written."""
 
     @override
     def require_own(self) -> None:

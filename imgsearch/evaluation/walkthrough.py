@@ -1,4 +1,4 @@
-"""What a library can do, shown on its own images: neighbors, texts, near-duplicates, a map."""
+"""A tour of a library by its own images: neighbors, texts, near-duplicates, a map."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

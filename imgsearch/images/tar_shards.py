@@ -78,7 +78,7 @@ def references(
     images are in memory, one sample at a time.
 
     Raises:
-        SourceError: the file is no tar; raised during iteration.
+        SourceError: the file is not a tar; raised during iteration.
     """
     if not is_compressed(tar):
         yield from _samples(_members(tar), _Samples(tar, fields, on_ignored))
@@ -105,7 +105,7 @@ def streamed(
     `title` is the tar's path or URL. The bytes of an image are its content.
 
     Raises:
-        SourceError: the file is no tar; raised during iteration.
+        SourceError: the file is not a tar; raised during iteration.
     """
     if compressed is None:
         compressed = is_compressed(title)

@@ -188,7 +188,7 @@ class BulkCopy:
         return self._folder.reset()
 
     def _destination(self, state: ImportState) -> Collection:
-        """Return the collection to be filled: a new one, or that of an interrupted import.
+        """Return the collection to be filled: a new one, or the one of an interrupted import.
 
         Raises:
             ConfigError: the collection exists, or another copy or a migration is unfinished.

@@ -78,7 +78,7 @@ class Suspects:
                 _write(self._own, [name for part in self._underway for name in part])
 
     def judge(self, names: Iterable[str], crashed: Iterable[str]) -> None:
-        """Note which suspects have crashed again; the others are none any more."""
+        """Note which suspects have crashed again; the others are cleared."""
         self._names = (self._names - set(names)) | set(crashed)
         _write(self._crashed, sorted(self._names))
 
@@ -233,7 +233,7 @@ def _read(file: Path) -> list[str]:
 
 
 def _write(file: Path, names: list[str]) -> None:
-    """Write names, atomically. A cache that cannot be written is no error."""
+    """Write names, atomically. A cache that cannot be written is ignored."""
     try:
         if not names:
             file.unlink(missing_ok=True)

@@ -85,7 +85,7 @@ class Rail:
     def request(
         self, values: Mapping[Any, Any], content: BarContent, *, like: str | None
     ) -> SearchRequest:
-        """Return the search for what is in the bar, or for the images like a stored one."""
+        """Return the search for the content of the bar, or for images like a stored one."""
         floor = values[self.floor]
         number = float(values[self.score] or 0) if floor == _FLOORS[2] else None
         label = values[self.label]

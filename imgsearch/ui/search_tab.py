@@ -114,7 +114,7 @@ class SearchTab:
         ).success(**self._searching).then(**self.address.writing)
 
     def _search(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:
-        """Search with what is in the bar."""
+        """Search for the content of the bar."""
         return self._answer(self.rail.request(values, values[self.bar.query], like=None), request)
 
     def _again(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[Any, ...]:

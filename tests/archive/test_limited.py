@@ -1,4 +1,4 @@
-"""An archive limited to collections has no others, and refuses what it does not list."""
+"""An archive limited to collections has no others, and refuses unlisted methods."""
 
 import inspect
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The operations on an archive whose servers fail, and what they acknowledged."""
+"""The operations on an archive whose servers fail, and their acknowledgements."""
 
 import random
 

@@ -53,7 +53,7 @@ class JobFiles:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Any]:
-        """Open a file for reading at any place, as pyarrow does."""
+        """Open a file for reading at any position."""
         with self._errors("read", name), self._system.open_input_file(self._path(name)) as file:
             yield file
 

@@ -1,4 +1,4 @@
-"""The format of a job folder: what is written is read, and damaged files are named."""
+"""The format of a job folder: written files are read again, and damaged ones are named."""
 
 import json
 
