@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from imgsearch.archive.backup import Backup, OnProgress, Stores, backup, read_manifest
+from imgsearch.datasets.manifest import is_safe
 from imgsearch.errors import ConfigError, SourceError
 
 _UNPACKED: Final = "restoring"  # folder in the archive's folder
@@ -54,14 +55,39 @@ def unpacked(backup_path: Path, data: Path) -> Iterator[Path]:
     try:
         with tarfile.open(backup_path) as tar:
             data.mkdir(parents=True, exist_ok=True, mode=0o700)
-            tar.extractall(folder, filter="data")
+            _extract(tar, folder)
     except (OSError, tarfile.TarError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
         why = getattr(error, "strerror", None) or error
         raise SourceError(f"the backup {backup_path} cannot be read: {why}") from error
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _extract(tar: tarfile.TarFile, folder: Path) -> None:
+    """Write the files of a backup, of which others cannot read any.
+
+    `TarFile.extractall` has its filter from Python 3.11.4 on only; Debian 12 has 3.11.2.
+
+    Raises:
+        TarError: a member is neither a file nor a folder, or lies outside.
+    """
+    folder.mkdir(exist_ok=True, mode=0o700)
+    for member in tar:
+        name = member.name.removeprefix("./")
+        if member.isdir() and name == ".":
+            continue
+        source = tar.extractfile(member) if member.isreg() else None
+        if not is_safe(name) or (source is None and not member.isdir()):
+            raise tarfile.TarError(f"it has the member {member.name!r:.100}, which no backup has")
+        if source is None:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            continue
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with source, (folder / name).open("wb") as target:
+            shutil.copyfileobj(source, target)
 
 
 def _from_manifest(manifest: dict[str, object]) -> Backup:

@@ -1,9 +1,11 @@
 """Backups: complete, verified, resumable, and restored to stores of other kinds."""
 
+import io
 import json
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 from imgsearch.archive import Incoming, opened
 from imgsearch.archive.access import Keys
 from imgsearch.archive.backup import Stores, backup, sha256
+from imgsearch.archive.backup_file import unpacked
 from imgsearch.archive.restore import MARKER, restore
 from imgsearch.backends import notes, versions
 from imgsearch.backends.note_log import NoteLog
@@ -357,3 +360,27 @@ def test_backups_move_between_one_folder_and_a_teams_servers(source, tmp_path, t
         numbers = (np.frombuffer(one, np.float32) for one in (vector, expected[id_]))
         np.testing.assert_allclose(*numbers, atol=2e-5)
     assert facts(target)[3:] == facts(source)[3:]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../draußen", tarfile.REGTYPE),
+        ("/draußen", tarfile.REGTYPE),
+        ("vectors/../../x", tarfile.REGTYPE),
+        ("link", tarfile.SYMTYPE),
+        ("hart", tarfile.LNKTYPE),
+        ("rohr", tarfile.FIFOTYPE),
+    ],
+)
+def test_tar_with_other_members_is_refused(tmp_path, name, kind):
+    file, data = tmp_path / "böse.tar", tmp_path / "ziel"
+    with tarfile.open(file, "w") as tar:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, "/etc/passwd"
+        tar.addfile(member, io.BytesIO())
+    with pytest.raises(SourceError, match="which no backup has"), unpacked(file, data):
+        pass
+    assert not (tmp_path / "draußen").exists()
+    assert not Path("/draußen").exists()
+    assert list(data.iterdir()) == []
