@@ -49,7 +49,8 @@ class JobRun:
         tally = Tally(earlier, show, on_failure)
         tally.count("skipped", earlier)
         try:
-            self._run_all(self.listing.shards(), tally, show)
+            with self.engine.connected():  # one for all rounds
+                self._run_all(self.listing.shards(), tally, show)
         finally:
             self.listing.stop()
         for sentence in (*self.listing.notes, *self._notes(len(before), tally.now)):

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from imgsearch.backends.vectors.folder import ShardOutcome
@@ -25,6 +26,13 @@ class Engine(ABC):
 
     def __init__(self, options: EngineOptions = EngineOptions()) -> None:
         self.options = options
+
+    def connected(self) -> AbstractContextManager[None]:
+        """Return a context in which calls of `map` share a connection, which its end closes.
+
+        The first call of `map` connects.
+        """
+        return nullcontext()
 
     @abstractmethod
     def map(

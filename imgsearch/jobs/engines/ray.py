@@ -4,6 +4,7 @@ Ray's own retries are off: a task that died is run again by `JobRun`, a bounded 
 """
 
 import math
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,16 +22,30 @@ from imgsearch.jobs.shard import ShardWork
 from imgsearch.library.progress import Progress
 
 _AHEAD: Final = 2  # tasks for each worker, so that no worker waits for the driver
+_CONNECTS: Final = 10.0  # seconds
 
 
 class RayEngine(Engine):
     """The engine `ray`. A connection that the program opened is used, and stays open."""
 
+    _is_shared = False
+
+    @override
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        is_open, self._is_shared = ray.is_initialized(), True
+        try:
+            yield
+        finally:
+            self._is_shared = False
+            if not is_open:
+                ray.shutdown()  # also ends the processes of a cluster that `_connection` started
+
     @override
     def map(
         self, work: ShardWork, shards: Iterator[int], on_progress: Callable[[Progress], None]
     ) -> Iterator[Result]:
-        with self._connected():
+        with self._connection():
             cores, workers = self._workers()
             task = ray.remote(num_cpus=cores, num_gpus=self.options.gpus, max_retries=0)(_run)
             granted = replace(work, threads=work.threads or cores)
@@ -44,8 +59,8 @@ class RayEngine(Engine):
                     running[task.remote(granted, shard)] = shard
 
     @contextmanager
-    def _connected(self) -> Iterator[None]:
-        """Connect to a cluster, or start one on this machine.
+    def _connection(self) -> Iterator[None]:
+        """Connect to a cluster, or start one on this machine, unless there is a connection.
 
         Raises:
             EngineFailed: there is no cluster at the address.
@@ -54,7 +69,13 @@ class RayEngine(Engine):
             yield
             return
         try:
-            ray.init(address=self.options.cluster, log_to_driver=False, configure_logging=False)
+            _require_open_port(self.options.cluster)
+            ray.init(
+                address=self.options.cluster,
+                include_dashboard=False if self.options.cluster is None else None,
+                log_to_driver=False,
+                configure_logging=False,
+            )
         except Exception as error:  # Ray raises Exception itself if a node starts too slowly
             raise EngineFailed(
                 f"Ray cannot connect to {self.options.cluster or 'a new cluster'}: {error}. Start "
@@ -63,7 +84,8 @@ class RayEngine(Engine):
         try:
             yield
         finally:
-            ray.shutdown()
+            if not self._is_shared:
+                ray.shutdown()
 
     def _workers(self) -> tuple[int, int]:
         """Return the cores of a worker, and the number of workers that run at the same time.
@@ -81,6 +103,17 @@ class RayEngine(Engine):
         if not workers:
             raise EngineFailed(f"no node of the cluster has a core and {gpus:g} GPUs.")
         return int(cores), workers
+
+
+def _require_open_port(cluster: str | None) -> None:
+    """Check that something listens at an address HOST:PORT, for which Ray waits minutes.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, _, port = (cluster or "").rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECTS).close()
 
 
 def _run(work: ShardWork, shard: int) -> tuple[ShardOutcome | None, ImgSearchError | None]:
