@@ -105,6 +105,8 @@ clean:  ## remove what the commands above made
 	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
 
+# --no-deps: this Daft forbids pyarrow 26, which the other packages take and with which tests pass
 .venv/.dev: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[torch,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps 'daft==0.7.26'
 	touch .venv/.core $@
