@@ -131,7 +131,7 @@ def mark(items: Sequence[pytest.Item]) -> None:
             item.add_marker(name)
         if item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.timeout(_NOTEBOOK_TIMEOUT))
-        if _needs_server(item):
+        if needs_server(item):
             item.add_marker(pytest.mark.servers)
         if "place_of" in getattr(item, "fixturenames", ()) and _parameters(item) & EMULATED:
             item.add_marker(pytest.mark.emulator)
@@ -176,7 +176,7 @@ def is_fast(config: pytest.Config) -> bool:
     return config.getoption("markexpr", "") == "fast"
 
 
-def _needs_server(item: pytest.Item) -> bool:
+def needs_server(item: pytest.Item) -> bool:
     """Return whether a test has a server as a parameter, or a fixture that requests `servers`."""
     return "servers" in getattr(item, "fixturenames", ()) or bool(_parameters(item) & SERVERS)
 

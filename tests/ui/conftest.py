@@ -77,7 +77,7 @@ class Served:
         return self._process.wait(30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def drawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("drawn") / "gallery"
     draw(folder, per_class=2, size=(160, 120))
@@ -98,7 +98,7 @@ def copies(drawn):
     ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(drawn, tmp_path_factory):
     pytest.importorskip("gradio", reason="gradio is not installed: pip install '.[ui]'")
     folder = tmp_path_factory.mktemp("page")
@@ -115,7 +115,7 @@ def served(drawn, tmp_path_factory):
     served.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     at_hand("chromium")
     with chromium() as driver:
