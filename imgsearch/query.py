@@ -307,16 +307,24 @@ def _is_image_file(text: str) -> bool:
         path = Path(text).expanduser()
         if path.is_file() or Path(file_of(str(path))).is_file():
             return True
-        reason = ": it is a folder" if text and path.is_dir() else ""
+        is_folder = bool(text) and path.is_dir()
     except (OSError, RuntimeError, ValueError):  # name too long, unknown user, NUL
-        reason = ""
+        is_folder = False
     if _looks_like_path(text):
-        if "://" in text:
-            reason = ": only http and https URLs are fetched. Download the image first."
-        hint = ". To search for such a text, use Query.text(…) or text:…"
-        raise SourceError(f"no image file {text!r}{reason or hint}", path=text)
+        raise SourceError(_not_an_image(text, is_folder=is_folder), path=text)
     _checked_text(text)
     return False
+
+
+def _not_an_image(text: str, *, is_folder: bool) -> str:
+    """Return the message for a text that looks like a path and is no image file."""
+    name = text if text.isprintable() else repr(text)
+    if is_folder:
+        return f"{name} is a folder: give one of its images. To add its images, use add."
+    if "://" in text:
+        return f"cannot fetch {name}: only http and https URLs are fetched. Download it first."
+    words = f"write text:{name}, in Python Query.text({text!r})"
+    return f"no such file: {name}. To search for the words, {words}"
 
 
 def _looks_like_path(text: str) -> bool:

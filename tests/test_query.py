@@ -195,14 +195,14 @@ def test_string_unlike_a_path_is_a_text(text, gallery):
     ],
 )
 def test_string_like_a_path_must_exist(text, gallery):
-    with pytest.raises(SourceError, match="no image file.*Query.text") as caught:
+    with pytest.raises(SourceError, match="no such file: .*write text:.*Query.text") as caught:
         Query(text)
     assert caught.value.path == text
     assert kinds(Query.text(text)) == ["text"]
 
 
 def test_folders_and_urls_are_rejected(gallery):
-    with pytest.raises(SourceError, match="it is a folder"):
+    with pytest.raises(SourceError, match="./bilder is a folder: give one of its images"):
         Query("./bilder")
     assert kinds(Query("bilder")) == ["text"]
     with pytest.raises(SourceError, match="only http and https URLs are fetched"):
@@ -413,8 +413,8 @@ def test_terms_without_a_sign_are_a_usage_error(run, words, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fehlt.jpg"], "no image file 'fehlt.jpg'"),
-        (["red", "+", "bilder/fehlt.png"], "no image file"),
+        (["fehlt.jpg"], "no such file: fehlt.jpg. To search for the words, write text:fehlt.jpg"),
+        (["red", "+", "bilder/fehlt.png"], "no such file: bilder/fehlt.png"),
         (["red", "-", "red"], "cancel each other"),
         (["0*red"], "above 0"),
         (["text:"], "the query is empty"),
