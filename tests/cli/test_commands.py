@@ -278,7 +278,7 @@ def test_file_name_cannot_send_control_codes(run, tmp_path):
 
 @pytest.mark.long
 def test_demo_indexes_searches_and_writes_a_page(run, tmp_path, map_by_pca):
-    words = ("demo", "--model", "classic", "--json")
+    words = ("demo", "--json")
     done = run(*words)
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
