@@ -190,7 +190,7 @@ class _ForeignRecords:
         return self._count
 
     def add(self, id_: str, reason: str) -> None:
-        """Count a record, which imgsearch did not write for this reason."""
+        """Count a record of another program; `reason` says how imgsearch can tell."""
         self._count += 1
         if len(self._named) < _NAMED:
             self._named.append(f"{sources.printable(id_)[:80]!r} ({reason})")

@@ -276,7 +276,7 @@ class _Headers:
         """Return at most `size` bytes.
 
         Raises:
-            tarfile.ReadError: these are too many for a header.
+            tarfile.ReadError: `size` is more than a header may have.
         """
         if not 0 <= size <= HEADER:
             raise tarfile.ReadError(f"a header of more than {HEADER:,} bytes")

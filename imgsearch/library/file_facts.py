@@ -54,7 +54,7 @@ class FileFacts:
         return metadata.fitting(file.data, names, self._handle.fields, max_pixels=self._max_pixels)
 
     def of_known(self, file: Candidate, record: Record) -> dict[str, Value]:
-        """Return the facts of a stored image's file that its record has no value for.
+        """Return the facts that a stored image's record lacks, read from its file.
 
         Raises:
             ImgSearchError: the text in the image cannot be read.

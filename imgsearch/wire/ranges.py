@@ -23,7 +23,7 @@ class ByteRange(NamedTuple):
 
 
 class RangeUnsatisfiable(Exception):
-    """No byte of the file is in the range. The response has the status 416."""
+    """The range holds no byte of the file. The response has the status 416."""
 
 
 def byte_range(header: str, size: int) -> ByteRange | None:

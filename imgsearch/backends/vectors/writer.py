@@ -89,7 +89,7 @@ class JobWriter(JobFolder):
     def begin(self, shard: int) -> int:
         """Record that an attempt of a shard begins; return its number, from 1.
 
-        Without `forget`, the attempt counts as one whose process died.
+        If neither the shard's end nor `forget` follows, the attempt's process died.
         """
         attempt = self.tries_of(shard) + 1
         self.reach(shard, attempt, 0)
