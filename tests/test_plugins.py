@@ -136,5 +136,5 @@ def test_package_cannot_replace_an_encoder_of_imgsearch(installed, offer):
 
 
 def test_unknown_scheme_lists_the_packages_stores(installed):
-    with pytest.raises(ConfigError, match="unknown store 'nichts'://. Use one of .*farbspeicher"):
+    with pytest.raises(ConfigError, match="unknown store nichts://. The stores are .*farbspeicher"):
         imgsearch.connect("nichts://x")

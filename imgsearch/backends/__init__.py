@@ -24,6 +24,7 @@ from imgsearch.backends.vectors import place
 from imgsearch.backends.vectors.place import SCHEME
 from imgsearch.errors import ConfigError, MissingExtra
 from imgsearch.settings import TIMEOUT, quiet_grpc
+from imgsearch.text import did_you_mean
 from imgsearch.types import check_access
 
 # scheme → module, required drivers, extra that installs the drivers
@@ -208,8 +209,9 @@ def _canonical_plugin(scheme: str, url: str) -> str:
     """
     others = plugins.names(plugins.BACKENDS)
     if scheme not in others:
-        known = ", ".join([*_DRIVERS, *_registered, *others])
-        raise ConfigError(f"unknown store {scheme!r}://. Use one of {known}.")
+        known = [*_DRIVERS, *_registered, *others]
+        end = did_you_mean(scheme, known) or "."
+        raise ConfigError(f"unknown store {scheme}://{end} The stores are {', '.join(known)}.")
     return url
 
 

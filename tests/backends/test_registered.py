@@ -58,5 +58,7 @@ def test_invalid_scheme_is_rejected(shelves, scheme, message):
 
 
 def test_unregistered_scheme_raises():
-    with pytest.raises(ConfigError, match="unknown store"):
+    with pytest.raises(ConfigError, match="unknown store regal://. The stores are memory"):
         connect("regal://x")
+    with pytest.raises(ConfigError, match="unknown store milvs://; did you mean milvus"):
+        connect("milvs://x")
