@@ -9,11 +9,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
-
-import pathspec
+from typing import TYPE_CHECKING, Final
 
 from imgsearch.errors import ConfigError, SourceError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 IGNORE_FILE: Final = ".imgsearchignore"
 """The name of ignore files; their patterns apply to their folder and below."""
@@ -29,7 +30,7 @@ class _Patterns:
     """Patterns that apply below the folder `base`."""
 
     base: str
-    spec: pathspec.GitIgnoreSpec
+    spec: "GitIgnoreSpec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,10 @@ class Exclusions:
 
 
 @cache
-def _spec(patterns: tuple[str, ...]) -> pathspec.GitIgnoreSpec:
+def _spec(patterns: tuple[str, ...]) -> "GitIgnoreSpec":
+    from pathspec import GitIgnoreSpec  # its import takes 13 ms of a search, which needs no walk
+
     try:
-        return pathspec.GitIgnoreSpec.from_lines(patterns)
+        return GitIgnoreSpec.from_lines(patterns)
     except ValueError as error:
         raise ConfigError(f"invalid pattern: {error}") from error
