@@ -24,7 +24,7 @@ from imgsearch.errors import (
     SchemaMismatch,
     VectorInvalid,
 )
-from imgsearch.library import bulk_copy
+from imgsearch.library import bulk_copy, import_tasks
 from imgsearch.types import Fingerprint, Record
 from tests.library.importing_store import importing_store
 
@@ -47,6 +47,7 @@ def records(shard):
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
     monkeypatch.setattr(bulk_copy, "_PAUSE", 0.001)
+    monkeypatch.setattr(import_tasks, "_PAUSE", 0.001)
     monkeypatch.setattr(bulk_copy, "_STALLED", 0.01)
 
 
