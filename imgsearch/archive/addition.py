@@ -27,6 +27,7 @@ from imgsearch.images import sources
 from imgsearch.library.ingest import Ingest, Sink, Written
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Tally
+from imgsearch.library.read_ahead import Early, Read
 from imgsearch.types import Failure, Value
 
 _LARGEST: Final = 64  # images embedded at once, so that a search waits a second at most
@@ -103,8 +104,12 @@ class Addition(Sink[Incoming, Upload]):
             self._traffic.give_way(worked, self._canceled)
 
     @override
-    def read(self, item: Incoming) -> Upload:
-        return Upload.read(item, self._library, stored=self._stored)
+    def early(self, item: Incoming) -> Early | None:
+        return Early.of(item.place, item.read) if item.is_file else None
+
+    @override
+    def read(self, item: Incoming, file: Read | None = None) -> Upload:
+        return Upload.read(item, (file or item.read)(), self._library, stored=self._stored)
 
     @override
     def path(self, item: Incoming) -> str:

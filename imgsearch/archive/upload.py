@@ -25,6 +25,7 @@ from imgsearch.images.urls import file_name
 from imgsearch.images.videos import Opener
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Candidate
+from imgsearch.library.read_ahead import is_local_file
 from imgsearch.types import Failure, Value, Vector
 
 OUTSIDE: Final = "that folder or list is not readable, or not inside a permitted root (see --root)"
@@ -77,6 +78,12 @@ class Incoming:
         in_folder = self.source == "folder" and self.data is None and self.reader is None
         return self.opener is not None or (in_folder and videos.is_video(self.place))
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the item is an image in a local file."""
+        here = self.data is None and self.reader is None and self.opener is None
+        return here and is_local_file(self.place)
+
     def read(self) -> bytes:
         """Return the image's bytes.
 
@@ -106,14 +113,14 @@ class Upload(Candidate):
         return self.entry.name
 
     @classmethod
-    def read(cls, item: Incoming, library: Library, *, stored: bool) -> Self:
-        """Read an image for a library. `stored` is True if the original will be saved.
+    def read(cls, item: Incoming, data: bytes, library: Library, *, stored: bool) -> Self:
+        """Return an image for a library. `stored` is True if the original will be saved.
 
         Raises:
-            SourceError, ImageError: the image cannot be read, or its header is invalid.
+            ImageError: the image's header is invalid.
             FieldInvalid: a declared field has another type.
         """
-        data, collection = item.read(), library.name
+        collection = library.name
         content, name = sources.content_id(data), sources.printable(item.name)[-_MAX_NAME:]
         place = sources.printable(item.place)
         label = None if item.label is None else sources.label_text(item.label)

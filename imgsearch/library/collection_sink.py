@@ -1,43 +1,37 @@
 """Writes the images of a load to a collection."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from typing_extensions import override
 
-from imgsearch.backends import Collection
 from imgsearch.backends.regions import has_regions
-from imgsearch.encoders.embedding import failure_of, vectors_of
 from imgsearch.errors import (
-    FieldInvalid,
     ImgSearchError,
     SchemaMismatch,
     SourceError,
-    VectorInvalid,
 )
 from imgsearch.fields import typed
 from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.moments import FIELDS as VIDEO_FIELDS
 from imgsearch.images.moments import file_of
 from imgsearch.images.references import Reference
-from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.images.sources import Fetch
 from imgsearch.library.collection_handle import CollectionHandle
+from imgsearch.library.embedded_rows import embedded_records, upsert
 from imgsearch.library.file_facts import FileFacts
 from imgsearch.library.ingest import Sink, Written
 from imgsearch.library.progress import Candidate, Tally, stored_path
-from imgsearch.library.tracked_files import TrackedFiles, image_rows
-from imgsearch.types import Failure, Record, Value, Vector
+from imgsearch.library.read_ahead import Early, Read, is_local_file
+from imgsearch.library.tracked_files import TrackedFiles, image_rows, read_file
+from imgsearch.types import Failure, Record, Value
 
 if TYPE_CHECKING:
     from imgsearch.towhee import Pipeline
-
-_ROW_AT_FAULT: Final = (FieldInvalid, VectorInvalid)  # all other store errors end the load
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +67,7 @@ class CollectionSink(Sink[Reference, Candidate]):
         self._handle, self.tally, self._regions = handle, tally, regions
         self._own_labels, self._max_pixels, self._fetch = own_labels, max_pixels, fetch
         self._noted: set[str] = set()
+        self._unchanged = "", ""  # the path and content of a file that is not read
         self._version = handle.version
         self.collection = handle.known
         self._files = files or TrackedFiles.of(handle, files=tally.now.found)
@@ -84,18 +79,38 @@ class CollectionSink(Sink[Reference, Candidate]):
             )
 
     @override
-    def read(self, item: Reference) -> Candidate:
-        """Read a file. An unchanged file of a stored image is read only if it lacks a fact."""
+    def early(self, item: Reference) -> Early | None:
+        """Return how a local file is read. An unchanged one is read only if it lacks a fact."""
+        if item.content is not None or not is_local_file(item.path):
+            return None
+        path, self._unchanged = stored_path(item), ("", "")
+        if (content := self._known_content(path)) is not None:
+            self._unchanged = path, content
+            return None
+        return Early.of(path, partial(read_file, path, self._reader(item)))
+
+    @override
+    def read(self, item: Reference, file: Read | None = None) -> Candidate:
         fields = typed(item.fields, self._handle.fields) if item.fields else {}
         self._note_undeclared(fields)
-        read = partial(sources.read, item, max_pixels=self._max_pixels, fetch=self._fetch)
         path, data, content = stored_path(item), b"", None
         if item.content is not None:  # an image in memory
-            data = read()
+            data = self._reader(item)()
             content = sources.content_id(data)
-        elif (content := self._files.unchanged(path)) is None or self._facts.lacks(content):
-            data, content = self._files.read(path, read)
+        elif file is not None or (content := self._known_content(path)) is None:
+            data, state = file() if file is not None else read_file(path, self._reader(item))
+            content = self._files.note(path, state)
         return Candidate(path, item.label, content, data, fields=fields, place=item.place)
+
+    def _known_content(self, path: str) -> str | None:
+        """Return the content id of a file that need not be read, otherwise None."""
+        if path == self._unchanged[0]:
+            return self._unchanged[1]
+        content = self._files.unchanged(path)
+        return None if content is None or self._facts.lacks(content) else content
+
+    def _reader(self, item: Reference) -> Callable[[], bytes]:
+        return partial(sources.read, item, max_pixels=self._max_pixels, fetch=self._fetch)
 
     @override
     def path(self, item: Reference) -> str:
@@ -290,53 +305,3 @@ def _with_data(file: Candidate) -> Candidate:
         name = sources.printable(file.path)
         raise SourceError(f"{name}: changed while it was added. Add it again.", path=file.path)
     return replace(file, data=data)
-
-
-def embedded_records(
-    rows: pa.RecordBatch, files: Mapping[str, Candidate]
-) -> tuple[dict[str, Failure], list[Record]]:
-    """Return the failures of a batch's images by content id, and its records."""
-    failures: dict[str, Failure] = {}
-    records: list[Record] = []
-    vectors = iter(vectors_of(rows))
-    for row in rows.drop_columns("vector").to_pylist():
-        if row["status"] == "ok":
-            records.append(_record(row, next(vectors), files[row["sha256"]]))
-        elif not row.get("box"):  # failed regions are left out
-            failures[row["sha256"]] = failure_of(row)
-    return failures, records
-
-
-def _record(row: Mapping[str, Any], vector: Vector, file: Candidate) -> Record:
-    """Return a row's record. Fields from the source win over fields from a user's steps."""
-    label, path = row.get("label"), row["source"]
-    own = json.loads(row.get("fields") or "{}")
-    fields = {
-        "path": file.path if path == file.place else path,
-        "label": (file.label or "") if label is None else label,
-    }
-    fields |= {name: row[name] for name in REGION_FIELDS if name in row}
-    return Record(row["id"], vector, {**own, **file.fields, **fields})
-
-
-def upsert(collection: Collection, records: Sequence[Record]) -> dict[str, Failure]:
-    """Write rows; return the failures of images by content id.
-
-    If a row is refused, the image's later rows are not written. Its own row is the last of them.
-    """
-    failures: dict[str, Failure] = {}
-    try:
-        collection.upsert(records)
-    except _ROW_AT_FAULT:
-        pass  # written one by one below, to find the refused rows
-    else:
-        return failures
-    for record in records:
-        content = record.id.partition("#")[0]
-        if content in failures:
-            continue
-        try:
-            collection.upsert([record])
-        except _ROW_AT_FAULT as error:
-            failures[content] = Failure.of(str(record.fields["path"]), error)
-    return failures

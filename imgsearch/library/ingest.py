@@ -1,7 +1,7 @@
 """The load engine: images go through the insert pipeline in chunks, into any sink.
 
-One chunk is embedded while the previous one is written. `Library.add`, the archive and its jobs run
-this engine; they differ in their `Sink`.
+One chunk is embedded while the previous one is written, and while files of the next one are read.
+`Library.add`, the archive and its jobs run this engine; they differ in their `Sink`.
 """
 
 from abc import ABC, abstractmethod
@@ -16,6 +16,7 @@ import pyarrow as pa
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.errors import ImgSearchError
 from imgsearch.library.progress import LARGEST, SMALLEST, BatchSize, Candidate, Tally
+from imgsearch.library.read_ahead import Early, Read, ReadAhead
 from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Failure
@@ -38,9 +39,13 @@ class Sink(ABC, Generic[T, F]):
 
     tally: Tally
 
+    def early(self, item: T) -> Early | None:  # noqa: ARG002 - sinks override it
+        """Return how an item is read before its turn, or None if `read` reads all of it."""
+        return None
+
     @abstractmethod
-    def read(self, item: T) -> F:
-        """Read an item.
+    def read(self, item: T, file: Read | None = None) -> F:
+        """Read an item. `file` returns the outcome of the item's `early`.
 
         Raises:
             ImgSearchError: it cannot be read; the load goes on.
@@ -139,9 +144,9 @@ class Ingest(Generic[T, F]):
             ImgSearchError: the store failed; images counted as added are stored.
         """
         parts = self._sizes(1)
-        pool = DaemonPool(2, "imgsearch-ingest")
+        pool, ahead = DaemonPool(2, "imgsearch-ingest"), ReadAhead(self._sink.early)
         try:
-            for chunk in self._chunks(items):
+            for chunk in self._chunks(ahead.items(items)):
                 for part in parts.split(self._new(chunk)):
                     self._start(pool, part)
                     if self._canceled():
@@ -154,6 +159,7 @@ class Ingest(Generic[T, F]):
             if self._underway is not None:
                 wait([self._underway.written])
             pool.close(0)
+            ahead.close()
         self._sink.finish()
 
     @property
@@ -168,19 +174,19 @@ class Ingest(Generic[T, F]):
     def _limit(self) -> int:
         return self._limits[self._busy]
 
-    def _chunks(self, items: Iterable[T]) -> Iterator[list[F]]:
+    def _chunks(self, items: Iterable[tuple[T, Read | None]]) -> Iterator[list[F]]:
         """Read items into chunks that take about two seconds to read, embed and write.
 
         An item that cannot be read is counted as failed.
         """
         chunk: list[F] = []
         size, wanted, started = 0, self._sizes(), monotonic()
-        for item in items:
+        for item, file in items:
             if self._canceled():
                 break
             self._tally.take()
             try:
-                chunk.append(self._sink.read(item))
+                chunk.append(self._sink.read(item, file))
             except ImgSearchError as error:
                 self._tally.fail(self._sink.path(item), error)
                 continue

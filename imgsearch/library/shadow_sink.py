@@ -14,9 +14,10 @@ from imgsearch.errors import ImgSearchError, SourceError
 from imgsearch.filters import Field
 from imgsearch.images import sources
 from imgsearch.images.regions import FIELDS
-from imgsearch.library.collection_sink import embedded_records, upsert
+from imgsearch.library.embedded_rows import embedded_records, upsert
 from imgsearch.library.ingest import Sink, Written
 from imgsearch.library.progress import Candidate, Tally
+from imgsearch.library.read_ahead import Read
 from imgsearch.types import Failure, Record, Value
 
 _BATCH: Final = 500  # records compared at once
@@ -83,7 +84,7 @@ class ShadowSink(Sink[Record, Candidate]):
         self.changes += self._shadow.delete(removed)
 
     @override
-    def read(self, item: Record) -> Candidate:
+    def read(self, item: Record, file: Read | None = None) -> Candidate:
         path = self.path(item)
         try:
             data = self._read_image(item)

@@ -54,17 +54,10 @@ class TrackedFiles:
         self._note(path, FileRead(content, stat))
         return content
 
-    def read(self, path: str, read: Callable[[], bytes]) -> tuple[bytes, str]:
-        """Read a file; return its bytes and content id.
-
-        Raises:
-            SourceError: the file cannot be read.
-        """
-        now, stat = time_ns(), FileStat.of(path)
-        data = read()
-        content = sources.content_id(data)
-        self._note(path, FileRead(content, None if stat is None else stat.settled(now)))
-        return data, content
+    def note(self, path: str, file: FileRead) -> str:
+        """Note that a file was read; return its content id."""
+        self._note(path, file)
+        return file.content
 
     def is_settled(self, path: str, content: str, label: str | None) -> bool:
         """Return whether a file's image is known to be stored with this path and label."""
@@ -146,6 +139,17 @@ class TrackedFiles:
                 if path and "#" not in record.id:
                     contents.setdefault(path, set()).add(record.id)
         return contents
+
+
+def read_file(path: str, read: Callable[[], bytes]) -> tuple[bytes, FileRead]:
+    """Read a file; return its bytes, and its content id with its state. Thread-safe.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    now, stat = time_ns(), FileStat.of(path)
+    data = read()
+    return data, FileRead(sources.content_id(data), None if stat is None else stat.settled(now))
 
 
 def drop_paths(

@@ -12,6 +12,7 @@ from tests.benchmarks import (
     memory,
     overhead,
     pipelines,
+    reading,
     scale,
     sizes,
     throughput,
@@ -27,6 +28,7 @@ def main():
     overhead.main()
     pipelines.main()
     throughput.main()
+    reading.main()
     latency.main()
     memory.main()
     index.main()

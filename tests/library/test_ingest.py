@@ -35,7 +35,10 @@ def library():
 class GivenFiles(CollectionSink):
     """Takes candidates in the place of references."""
 
-    def read(self, item):
+    def early(self, item):
+        return None
+
+    def read(self, item, file=None):
         return item
 
     def path(self, item):
