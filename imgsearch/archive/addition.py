@@ -6,7 +6,6 @@ Images are embedded before anything is written, so images that cannot be decoded
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from math import inf
 from typing import Any, Final
 
@@ -81,14 +80,15 @@ class Addition(Sink[Incoming, Upload]):
             BackendError, CatalogError, ObjectStoreError: a store failed. Images that were being
                 written stay pending until `repair` finishes them.
         """
-        Ingest(
-            self,
-            partial(self._library.ingest, ocr=self._ocr),
-            largest=_LARGEST,
-            largest_while_busy=_WHILE_BUSY,
-            pace=self if self._traffic else None,
-            canceled=self._canceled,
-        ).run(items)
+        with self._library.quarantine(ocr=self._ocr) as quarantine:
+            Ingest(
+                self,
+                quarantine,
+                largest=_LARGEST,
+                largest_while_busy=_WHILE_BUSY,
+                pace=self if self._traffic else None,
+                canceled=self._canceled,
+            ).run(items)
         report = self.tally.report(complete=not self._canceled())
         return Added(tuple(self._entries.values()), report)
 

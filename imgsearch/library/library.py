@@ -283,6 +283,22 @@ class Library(Synced, VersionedImages):
         steps = self._pipelines.with_texts(steps) if ocr else steps
         return self._pipelines.insert(self.recipe, steps)(chunk)
 
+    def quarantine(
+        self, steps: "Pipeline | None" = None, *, ocr: bool = False, careful: bool = False
+    ) -> Quarantine:
+        """Return `ingest` with these steps, but for images that kill the process or hang.
+
+        Such an image fails alone when the load runs again. With `careful`, images are embedded in a
+        child process. Close it after the load.
+        """
+        return Quarantine(
+            partial(self.ingest, steps=steps, ocr=ocr),
+            lambda: Embedding(self.recipe, self._regions, self.max_pixels),
+            suspects=Suspects.of(self._handle.backend, self.name),
+            careful=careful,
+            probes=steps is not None or self.runs_own_steps or ocr,
+        )
+
     @property
     def runs_own_steps(self) -> bool:
         """Whether the library has steps of a user for new images."""
@@ -369,13 +385,7 @@ class Library(Synced, VersionedImages):
             texts=self._pipelines.with_texts(None) if ocr else None,
         )
         video_frames = VideoFrames(self._handle, sampling, max_pixels=self.max_pixels)
-        with Quarantine(
-            partial(self.ingest, steps=steps),
-            lambda: Embedding(self.recipe, self._regions, self.max_pixels),
-            suspects=Suspects.of(self._handle.backend, self.name),
-            careful=careful,
-            probes=steps is not None,
-        ) as quarantine:
+        with self.quarantine(steps, careful=careful) as quarantine:
             Ingest(sink, quarantine, chunk=chunk).run(video_frames.expanded(references, tally))
         video_frames.finish()
         if is_new and self._handle.known is not None:

@@ -12,6 +12,7 @@ import secrets
 import socket
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -35,6 +36,8 @@ images beside, and for the first chunk beside, which loads the encoder and may e
 """
 
 _CRASH: Final = "crash"
+_underway: Final = defaultdict[Path, list[list[str]]](list)  # file → chunks of this process
+_writing: Final = threading.Lock()
 _PROCESS: Final = secrets.token_hex(8)  # process ids are used again
 
 
@@ -51,7 +54,6 @@ class Suspects:
         self._own = folder / f"{digest}.{socket.gethostname()}.{os.getpid()}.{_PROCESS}.json"
         self._crashed = folder / f"{digest}.json"
         self._names = set(_read(self._crashed)) | self._of_the_dead()
-        self._lock, self._underway = threading.Lock(), list[list[str]]()
 
     @classmethod
     def of(cls, store: VectorBackend, collection: str) -> Self | None:
@@ -66,16 +68,20 @@ class Suspects:
 
     @contextmanager
     def underway(self, names: list[str]) -> Iterator[None]:
-        """Note that images are embedded while the block runs. Several may be at the same time."""
-        with self._lock:
-            self._underway.append(names)
-            _write(self._own, [name for part in self._underway for name in part])
+        """Note that images are embedded while the block runs.
+
+        Several loads of one library may be underway in a process; they share the file.
+        """
+        parts = _underway[self._own]
+        with _writing:
+            parts.append(names)
+            _write(self._own, [name for part in parts for name in part])
         try:
             yield
         finally:
-            with self._lock:
-                self._underway.remove(names)
-                _write(self._own, [name for part in self._underway for name in part])
+            with _writing:
+                parts.remove(names)
+                _write(self._own, [name for part in parts for name in part])
 
     def judge(self, names: Iterable[str], crashed: Iterable[str]) -> None:
         """Note which suspects have crashed again; the others are cleared."""

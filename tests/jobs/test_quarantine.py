@@ -134,3 +134,42 @@ def test_isolated_rows_equal_rows_of_this_process(tmp_path):
         assert isolated([]).num_rows == 0
     with IsolatedEmbedding(Embedding(Recipe("nope"))) as isolated, pytest.raises(ModelNotFound):
         isolated(items)
+
+
+ARCHIVE = """
+import sys
+from pathlib import Path
+from imgsearch.archive import opened
+
+folder = Path(sys.argv[1])
+with opened(Path("data"), roots=[folder]) as archive:
+    added = archive.add(archive.folder(folder))
+    print(added.report.added, added.report.skipped)
+    print(*[(failure.path, failure.error) for failure in added.report.failures])
+"""
+
+
+def test_archive_goes_on_after_an_image_that_crashes(photos, tmp_path):
+    folder, poison = photos
+    (tmp_path / "poison").write_text((tmp_path / "poison").read_text().splitlines()[0])
+    program = [sys.executable, "-c", ARCHIVE, str(folder)]
+    outcomes = []
+    for _ in range(3):
+        done = subprocess.run(
+            program,
+            env={
+                **ENVIRONMENT,
+                "PYTHONPATH": os.pathsep.join([str(ROOT / "tests/jobs/hooks"), str(ROOT)]),
+                "IMGSEARCH_TEST_POISON": str(tmp_path / "poison"),
+                "IMGSEARCH_CACHE": str(tmp_path / "cache"),
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        outcomes.append((done.returncode, done.stdout.splitlines()))
+    failure = str((str(poison["crash"]), "ImageCrashed"))
+    (killed, _), (first, counts), (second, again) = outcomes
+    assert (killed, first, second) == (-9, 0, 0), done.stderr
+    assert (counts[1], again) == (failure, ["0 11", failure])
