@@ -19,8 +19,8 @@ def reading():
         return opened[-1]
 
     yield reading
-    for each in opened:
-        each.close()
+    for ahead in opened:
+        ahead.close()
 
 
 def taken(numbers, seen):
