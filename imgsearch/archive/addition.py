@@ -180,7 +180,9 @@ class Addition(Sink[Incoming, Upload]):
             if upload.entry.id in written.failures
         }
         dropped = frozenset(upload.id for upload in files if upload.entry.content in left_out)
-        return _Rows(failures, dropped, usable, written.new)
+        # their bytes are not held until they are counted
+        uploads = [replace(upload, data=b"") for upload in usable]
+        return _Rows(failures, dropped, uploads, written.new)
 
     @override
     def count(self, files: Sequence[Upload], written: Written) -> None:

@@ -7,7 +7,7 @@ One chunk is embedded while the previous one is written, and while files of the 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -81,7 +81,7 @@ class Sink(ABC, Generic[T, F]):
 
     @abstractmethod
     def count(self, files: Sequence[F], written: Written) -> None:
-        """Count the files of a part that were written."""
+        """Count the files of a part that were written. Their `data` are empty by then."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -101,7 +101,7 @@ class Pace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Part(Generic[F]):
-    """A part on its way through the pipeline."""
+    """A part on its way through the pipeline, which alone holds the bytes of its files."""
 
     files: Sequence[F]
     written: "Future[Written]"
@@ -147,10 +147,8 @@ class Ingest(Generic[T, F]):
         pool, ahead = DaemonPool(2, "imgsearch-ingest"), ReadAhead(self._sink.early)
         try:
             for chunk in self._chunks(ahead.items(items)):
-                for part in parts.split(self._new(chunk)):
-                    self._start(pool, part)
-                    if self._canceled():
-                        break
+                self._load(pool, parts, chunk)
+                chunk.clear()  # so that its bytes are not held while the next chunk is read
                 self._tally.report_progress()
             self._finish()
         finally:
@@ -161,6 +159,12 @@ class Ingest(Generic[T, F]):
             pool.close(0)
             ahead.close()
         self._sink.finish()
+
+    def _load(self, pool: DaemonPool, parts: BatchSize, chunk: Sequence[F]) -> None:
+        for part in parts.split(self._new(chunk)):
+            self._start(pool, part)
+            if self._canceled():
+                break
 
     @property
     def _busy(self) -> bool:
@@ -231,7 +235,7 @@ class Ingest(Generic[T, F]):
             allowed.cancel()
             raise
         allowed.set_result(None)
-        self._underway = _Part(files, written)
+        self._underway = _Part([replace(file, data=b"") for file in files], written)
         if self._pace is not None and self._pace.busy:
             self._finish()
             self._pace.rest(monotonic() - started)

@@ -8,6 +8,7 @@ import uuid
 from contextlib import closing
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import imgsearch
@@ -19,7 +20,7 @@ from imgsearch.images.sources import content_id, references
 from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.collection_options import CollectionOptions
 from imgsearch.library.collection_sink import CollectionSink
-from imgsearch.library.ingest import Ingest
+from imgsearch.library.ingest import Ingest, Sink, Written
 from imgsearch.library.progress import Candidate, Tally
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Record
@@ -278,3 +279,72 @@ def test_file_becomes_a_candidate_with_label_and_content_id(library, tmp_path):
     file = CollectionSink(library._handle, Tally()).read(reference)
     assert (file.path, file.label, file.data) == (str(path), "cat", path.read_bytes())
     assert file.id == content_id(file.data)
+
+
+class CountedBytes(bytes):
+    """Bytes of an image; `live` of them exist."""
+
+    live = 0
+    changed = threading.Condition()
+
+    def __new__(cls, data):
+        cls._count(1)
+        return super().__new__(cls, data)
+
+    def __del__(self):
+        self._count(-1)
+
+    @classmethod
+    def _count(cls, number):
+        with cls.changed:
+            cls.live += number
+            cls.changed.notify_all()
+
+
+class Forgetful(Sink):
+    """Counts images, and checks that the bytes of earlier chunks are free when one begins."""
+
+    def __init__(self, tally, chunk):
+        self.tally, self.chunk = tally, chunk
+
+    def read(self, item, file=None):
+        if item % self.chunk == 0:
+            with CountedBytes.changed:
+                assert CountedBytes.changed.wait_for(lambda: not CountedBytes.live, timeout=10)
+        data = CountedBytes(f"ö{item}".encode())
+        return Candidate(f"{item}.png", None, content_id(data), data)
+
+    def path(self, item):
+        return f"{item}.png"
+
+    def known_path(self, key):
+        return ""
+
+    def new(self, files):
+        return files, []
+
+    def relabel(self, files):
+        pass
+
+    def to_embed(self, files):
+        return files
+
+    def write(self, files, rows):
+        return Written()
+
+    def count(self, files, written):
+        self.tally.count("added", len(files))
+
+    def finish(self):
+        pass
+
+
+def test_bytes_of_a_chunk_are_free_before_the_next_one_is_read():
+    def pipeline(chunk):
+        ids = [content_id(data) for _, data in chunk.images]
+        rows = [{"id": id_, "sha256": id_, "status": "ok"} for id_ in ids]
+        return chunk.write(pa.RecordBatch.from_pylist(rows))
+
+    sink = Forgetful(Tally(7), chunk=3)
+    Ingest(sink, pipeline, chunk=3).run(range(7))
+    assert sink.tally.now.added == 7
