@@ -1,5 +1,7 @@
 """Archives whose images have regions: objects that a detector found."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,8 @@ from imgsearch.errors import ImgSearchError
 from imgsearch.images.regions import crop
 from tests.archive.place import archive
 
-pytest.importorskip("transformers")
+if find_spec("transformers") is None:
+    pytest.skip("needs the extra regions", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")

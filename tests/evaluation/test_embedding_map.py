@@ -9,6 +9,14 @@ from imgsearch.evaluation.embedding_map import embedding_map, principal_componen
 from imgsearch.types import Record
 
 
+@pytest.fixture(scope="module", autouse=True)
+def interpreted():
+    """Run UMAP's functions in Python: numba takes 15 s to compile them, for maps of 40 points."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_DISABLE_JIT", "1")
+        yield
+
+
 @pytest.fixture
 def store():
     with connect("memory://karte") as store:

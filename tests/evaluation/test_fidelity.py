@@ -1,6 +1,6 @@
 """Every runtime and precision on real photographs, compared with torch in float32.
 
-mobilenetv2 with its real weights over every second class of the subset, and a ResNet with seeded
+mobilenetv2 with its real weights over every fourth class of the subset, and a ResNet with seeded
 ones over a part: ResNet-18 here; the whole subset and ResNet-50 in the nightly run. The first is
 inaccurate in bf16 (lowest cosine 0.967 of 1,100, torch's own autocast 0.975) and int8, so "auto"
 uses neither, but its precision@10 does not change. The second is accurate.
@@ -35,19 +35,19 @@ if any(
     pytest.skip("the runtimes are of extras", allow_module_level=True)
 
 
-# precision@10 of every class, where 0.611 is published, and of every second class, both also by
+# precision@10 of every class, where 0.611 is published, and of every fourth class, both also by
 # timm's own transform and model
-PUBLISHED = {1: 0.612, 2: 0.616}
+PUBLISHED = {1: 0.612, 4: 0.704}
 
 
-@pytest.fixture(scope="module", params=[pytest.param(1, marks=pytest.mark.nightly), 2])
+@pytest.fixture(scope="module", params=[pytest.param(1, marks=pytest.mark.nightly), 4])
 def step(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
 def images(step):
-    """Return the gallery's and the queries' references of every class or every second, in order."""
+    """Return the gallery's and the queries' references of every class or every fourth, in order."""
     splits = [list(references(str(SUBSET / split))) for split in ("train", "test")]
     classes = set(sorted({reference.label for reference in splits[1]})[::step])
     return tuple([item for item in split if item.label in classes] for split in splits)
@@ -83,7 +83,7 @@ def precision_at_10(vectors, images):
 
 
 def test_reference_has_the_published_figure(mobilenet, images, step):
-    # 2 of 500 or 1,000 answers may differ
+    # 2 of 250 or 1,000 answers may differ
     assert precision_at_10(mobilenet[1], images) == pytest.approx(PUBLISHED[step], abs=0.002 * step)
 
 
@@ -101,7 +101,7 @@ def test_float32_is_the_same_everywhere(mobilenet, images, runtime):
     )
 
 
-def test_inaccurate_model_in_bf16_keeps_its_precision_at_10(mobilenet, images):
+def test_inaccurate_model_in_bf16_keeps_its_precision_at_10(mobilenet, images, step):
     inputs, exact = mobilenet
     if not has_bf16("openvino"):
         with pytest.raises(ConfigError, match="no bf16 on this CPU"):
@@ -112,14 +112,15 @@ def test_inaccurate_model_in_bf16_keeps_its_precision_at_10(mobilenet, images):
     cosines = (vectors * exact).sum(axis=1)
     assert np.median(cosines) >= 0.995
     assert cosines.min() >= 0.95
-    # 5 of 500 answers: CPUs sum bf16 in different orders, and on one CPU 5 of 1,000 differ
+    # CPUs sum bf16 in different orders: on one CPU 5 of 1,000 answers differ, on another 3 of 250
+    few = 0.01 if step == 1 else 0.02
     assert precision_at_10(vectors, images) == pytest.approx(
-        precision_at_10(exact, images), abs=0.01
+        precision_at_10(exact, images), abs=few
     )
     # vectors of both may be mixed: queries in bf16, the gallery in f32
     size = len(images[0])
     mixed = np.concatenate([exact[:size], vectors[size:]])
-    assert precision_at_10(mixed, images) == pytest.approx(precision_at_10(exact, images), abs=0.01)
+    assert precision_at_10(mixed, images) == pytest.approx(precision_at_10(exact, images), abs=few)
     chosen = load("timm:mobilenetv2_100", **MOBILENET)  # auto
     assert chosen.fingerprint.runtime in ("openvino f32", "torch bf16")
     assert half.fingerprint == chosen.fingerprint

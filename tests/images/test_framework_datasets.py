@@ -2,17 +2,26 @@
 
 import io
 
-import datasets
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
 
 from imgsearch.errors import SourceError
 from imgsearch.images import decode, sources
 from imgsearch.images.inputs import Reading, count, references
 from tests.pictures import picture, write
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    """Return the package, which takes 0.4 s to import, and torch 1 s."""
+    return pytest.importorskip("datasets")
+
+
+@pytest.fixture(scope="module")
+def torch():
+    pytest.importorskip("torch.utils.data")
+    return pytest.importorskip("torch")
 
 
 def png(pixels):
@@ -22,7 +31,7 @@ def png(pixels):
 
 
 @pytest.fixture
-def hub(tmp_path):
+def hub(datasets, tmp_path):
     """Return a data set with a file, bytes with a name, and a missing image."""
     (file,) = write(tmp_path, 1)
     columns = {
@@ -45,7 +54,7 @@ def hub(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["plain", "streamed", "numpy", "shuffled"])
-def test_hugging_face_images_keep_their_bytes(hub, form):
+def test_hugging_face_images_keep_their_bytes(datasets, hub, form):
     file = hub.cast_column("image", datasets.Image(decode=False))[0]["image"]["path"]
     dataset = {
         "plain": lambda: hub,
@@ -63,40 +72,44 @@ def test_hugging_face_images_keep_their_bytes(hub, form):
     assert count(dataset) == (0 if form == "streamed" else 3)
 
 
-def test_hugging_face_split_is_chosen_by_the_caller(hub):
+def test_hugging_face_split_is_chosen_by_the_caller(datasets, hub):
     with pytest.raises(SourceError, match="the data set has splits, train, test: add one of them"):
         references(datasets.DatasetDict({"train": hub, "test": hub}))
     with pytest.raises(SourceError, match="no column of paths or images.*, but: caption"):
         references(hub.select_columns(["caption"]))
 
 
-class Pictures(Dataset):
-    """Pictures as tensors, with the index of a class; the second cannot be read."""
+@pytest.fixture
+def pictures(torch):
+    """Return pictures as tensors, with the index of a class; the second cannot be read."""
 
-    classes = ("Käse", "猫")
+    class Pictures(torch.utils.data.Dataset):
+        classes = ("Käse", "猫")
 
-    def __len__(self):
-        return 3
+        def __len__(self):
+            return 3
 
-    def __getitem__(self, index):
-        if index == 1:
-            raise RuntimeError("kaputt")
-        return torch.from_numpy(picture(index).copy()).permute(2, 0, 1) / 255, index // 2
+        def __getitem__(self, index):
+            if index == 1:
+                raise RuntimeError("kaputt")
+            return torch.from_numpy(picture(index).copy()).permute(2, 0, 1) / 255, index // 2
+
+    return Pictures()
 
 
-def test_torch_images_are_read_one_by_one():
-    dataset = Pictures()
-    first, second, third = references(dataset)
-    assert (first.label, third.label, count(dataset)) == ("Käse", "猫", 3)
+def test_torch_images_are_read_one_by_one(torch, pictures):
+    first, second, third = references(pictures)
+    assert (first.label, third.label, count(pictures)) == ("Käse", "猫", 3)
     np.testing.assert_array_equal(decode(sources.read(third)), picture(2))
     with pytest.raises(SourceError, match="image 2: RuntimeError: kaputt"):
         sources.read(second)
-    assert [image.label for image in references(Subset(dataset, [2]))] == ["猫"]
-    assert count(ConcatDataset([dataset, dataset])) == 6
+    data = torch.utils.data
+    assert [image.label for image in references(data.Subset(pictures, [2]))] == ["猫"]
+    assert count(data.ConcatDataset([pictures, pictures])) == 6
 
 
-def test_torch_stream_and_tensors():
-    class Stream(IterableDataset):
+def test_torch_stream_and_tensors(torch):
+    class Stream(torch.utils.data.IterableDataset):
         def __iter__(self):
             yield Image.fromarray(picture(0))
             yield torch.from_numpy(picture(1).copy()), torch.tensor(4)

@@ -4,6 +4,7 @@ import base64
 import json
 import sys
 import uuid
+from importlib.util import find_spec
 from io import BytesIO
 
 import pytest
@@ -15,7 +16,8 @@ from imgsearch.integrations.mcp import build
 from tests.conftest import ENVIRONMENT
 from tests.pictures import write
 
-pytest.importorskip("mcp")
+if find_spec("mcp") is None:
+    pytest.skip("needs the extra mcp", allow_module_level=True)
 anyio = pytest.importorskip("anyio")
 
 

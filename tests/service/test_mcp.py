@@ -1,5 +1,7 @@
 """A language model searches the images of a service."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from imgsearch import Client
@@ -7,7 +9,8 @@ from imgsearch.integrations.mcp import build
 from tests.integrations.test_mcp import call, hits
 from tests.pictures import write
 
-pytest.importorskip("mcp")
+if find_spec("mcp") is None:
+    pytest.skip("needs the extra mcp", allow_module_level=True)
 
 
 def test_model_searches_a_service_and_looks_at_its_images(service, empty, tmp_path):

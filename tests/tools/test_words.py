@@ -157,12 +157,6 @@ def test_clean_folders_and_exempt_files_exist():
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.long
-def test_clean_folders_keep_the_limits():
-    result = CliRunner().invoke(words.main, [])
-    assert result.exit_code == 0, result.output
-
-
 @pytest.mark.parametrize(("path", "name"), words.PUBLIC)
 def test_a_public_name_is_exempt_in_its_own_file_only(path, name, hits):
     source = (ROOT / path).read_text(encoding="utf-8")

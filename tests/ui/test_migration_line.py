@@ -1,12 +1,15 @@
 """The page's line about a change of the model."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from imgsearch.archive import Jobs, MigrationRequest, migration_of
 from imgsearch.library.migration import MigrationOptions, recipe_of
 from tests.archive.place import archive, images
 
-pytest.importorskip("gradio")
+if find_spec("gradio") is None:
+    pytest.skip("needs the extra ui", allow_module_level=True)
 
 
 def test_line_shows_the_progress_of_a_migration(tmp_path):

@@ -1,5 +1,7 @@
 """A hit of a video shows its moment, and the page plays the video from there."""
 
+from importlib.util import find_spec
+
 import pytest
 from PIL import Image
 
@@ -8,7 +10,8 @@ from tests.clips import COLORS, clip, picture
 from tests.ui.conftest import Served
 from tests.ui.page import Page
 
-pytest.importorskip("gradio")
+if find_spec("gradio") is None:
+    pytest.skip("needs the extra ui", allow_module_level=True)
 
 STATE = """
 const video = document.querySelector('.detail video');

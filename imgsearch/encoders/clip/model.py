@@ -13,6 +13,7 @@ from imgsearch.encoders.clip import tokenizer
 from imgsearch.encoders.clip.tokenizer import Tokenizer
 from imgsearch.encoders.timm import model
 from imgsearch.encoders.torch.imports import frameworks
+from imgsearch.encoders.torch.initialization import without_random_weights
 from imgsearch.encoders.weights import files, hub
 from imgsearch.errors import (
     EncoderError,
@@ -213,7 +214,7 @@ def _module(package: Any, config: Mapping[str, Any], *, quick: bool) -> Any:
     if quick:
         plain["quick_gelu"] = True
     try:
-        with _quiet():
+        with _quiet(), without_random_weights():
             return kind(**{**plain, "text_cfg": text, "vision_cfg": vision})
     except (OSError, TypeError, ValueError, LookupError, RuntimeError) as error:
         raise WeightsInvalid(f"open_clip cannot build the described model: {error}") from error

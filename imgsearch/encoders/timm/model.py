@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from imgsearch.encoders.timm import heads, state_dicts
 from imgsearch.encoders.torch.imports import frameworks
+from imgsearch.encoders.torch.initialization import without_random_weights
 from imgsearch.encoders.weights import files
 from imgsearch.errors import ConfigError, WeightsInvalid, WeightsNotFound
 
@@ -47,7 +48,8 @@ def build(
     files.check(path)
     files.check_named(path)
     state = read(path)
-    model = _create(timm, name, arguments)
+    with without_random_weights():
+        model = _create(timm, name, arguments)
     config = dict(timm.data.resolve_model_data_config(model))
     module = heads.pool(model, pooling, half_block=half) if pooling or half else model
     own = model.state_dict()

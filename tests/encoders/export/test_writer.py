@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,8 @@ from imgsearch.encoders.export.probes import probes
 from imgsearch.errors import ConfigError, EncoderError, TextUnsupported
 from tests.pictures import picture
 
-pytest.importorskip("torch", reason="exports are made of torch models: the extra torch")
-pytest.importorskip("openvino", reason="the extra openvino")
-pytest.importorskip("onnxruntime", reason="the extra onnx")
+if any(find_spec(name) is None for name in ("torch", "timm", "openvino", "onnxruntime")):
+    pytest.skip("exports need the extras torch, openvino and onnx", allow_module_level=True)
 
 from imgsearch.encoders.timm.encoder import TimmEncoder
 from imgsearch.encoders.torch.imports import frameworks

@@ -106,6 +106,13 @@ def by_timm(torch, timm, name, state, images, options):
         ).numpy()
 
 
+def test_loading_weights_draws_no_random_numbers(torch, save):
+    path = save()
+    before = torch.get_rng_state()
+    TimmEncoder("test_resnet", weights=path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit", "test_convnext"])
 def test_features_agree_with_timm(torch, timm, state, save, name):
     images = [picture(seed, size=(90 + 37 * seed, 120)) for seed in range(5)]
