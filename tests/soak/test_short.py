@@ -35,13 +35,13 @@ def test_nasty_files_neither_stop_the_service_nor_exhaust_memory():
 
 
 def test_broken_images_use_little_time_and_memory():
-    seconds, megabytes = images.main(60, (1 << 18,), "filled")
+    seconds, megabytes = images.main(40, (1 << 17,), "filled")
     assert seconds < images.SECONDS
     assert megabytes < images.MEGABYTES
 
 
 @pytest.mark.parametrize("width", [4])
 def test_searches_and_progress_are_answered_while_a_job_loads(width):
-    (result,) = load.main(300, 0.5, (width,), 300, rounds=1)
+    (result,) = load.main(100, 0.3, (width,), 150, rounds=1)
     assert result["failed"] == 0
     assert result["p99"] > 0  # the long run measures the speed, on an idle machine

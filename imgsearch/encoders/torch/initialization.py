@@ -25,11 +25,9 @@ def without_random_weights() -> Iterator[None]:
     ...     layer = torch.nn.Linear(2, 3)
     >>> layer.load_state_dict(state)
     """
-    from torch.overrides import TorchFunctionMode
+    torch = frameworks()[0]
 
-    frameworks()  # repairs the import of torchvision
-
-    class Skip(TorchFunctionMode):
+    class Skip(torch.overrides.TorchFunctionMode):  # type: ignore[misc, name-defined]
         def __torch_function__(
             self,
             function: Callable[..., Any],
