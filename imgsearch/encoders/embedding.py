@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from imgsearch import encoders, images
+from imgsearch import arrow, encoders, images
 from imgsearch.encoders import Encoder, Recipe, unit
 from imgsearch.encoders.detector import Detection
 from imgsearch.errors import ConfigError, EncoderError, ImageError, ImgSearchError
@@ -118,7 +118,7 @@ class Embedding:
                 size = 1 if one_core else max(1, min(encoder.batch_size, share))
                 rows = list(self._embed_in_threads(pool, encoder, items, size))
         columns = [
-            pa.array([getattr(row, column.name) for row in rows], column.type)
+            arrow.array([getattr(row, column.name) for row in rows], column.type)
             for column in self.schema
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)

@@ -17,7 +17,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 from typing_extensions import override
 
-from imgsearch import errors
+from imgsearch import arrow, errors
 from imgsearch.encoders.embedding import Embedding
 from imgsearch.errors import EncoderError, ImageCrashed, ImgSearchError
 from imgsearch.images import sources
@@ -59,7 +59,7 @@ class IsolatedEmbedding(Closeable):
         batches = self._batches(items)
         schema = self._embedding.schema
         rows = pa.Table.from_batches(batches, schema).combine_chunks().to_batches()
-        return rows[0] if rows else pa.RecordBatch.from_pylist([], schema)
+        return rows[0] if rows else arrow.batch([], schema)
 
     @override
     def close(self) -> None:
@@ -146,7 +146,7 @@ class IsolatedEmbedding(Closeable):
             "status": error.stage,
             "error": f"{type(error).__name__}: {error}",
         }
-        return pa.RecordBatch.from_pylist([row], self._embedding.schema)
+        return arrow.batch([row], self._embedding.schema)
 
 
 def _exchange(child: "subprocess.Popen[bytes]", message: bytes, seconds: float) -> bytes:
@@ -197,9 +197,8 @@ def reply(stream: IO[bytes], message: bytes) -> None:
 
 
 def _message(items: Sequence[tuple[str, bytes]]) -> bytes:
-    names = [sources.printable(name) for name, _ in items]
-    columns = [pa.array(names, pa.string()), pa.array([data for _, data in items], ITEMS[1].type)]
-    return serialized(pa.RecordBatch.from_arrays(columns, schema=ITEMS))
+    rows = [{"source": sources.printable(name), "data": data} for name, data in items]
+    return serialized(arrow.batch(rows, ITEMS))
 
 
 def serialized(batch: pa.RecordBatch) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from imgsearch import errors
+from imgsearch import arrow, errors
 from imgsearch.backends.vectors.folder import JobFolder
 from imgsearch.backends.vectors.writer import JobWriter
 from imgsearch.errors import ImgSearchError, SourceError
@@ -42,8 +42,8 @@ _BLOCK: Final = 4_096  # sources that are compared with the plan at once
 class Planner:
     """Divides sources into shards. Sources that are in the plan already are passed over.
 
-    `types` are the declared fields. A few megabytes are held at once, beside 8 bytes for each
-    source of an earlier plan.
+    `types` are the declared fields. Beside 8 bytes for each source of an earlier plan, one
+    shard is held at once: about 1 kB a source.
     """
 
     def __init__(self, job: JobWriter, *, types: Mapping[str, FieldType], max_pixels: int) -> None:
@@ -79,7 +79,7 @@ class Planner:
         self._job.finish_plan(number, len(self._known) + self.listed)
 
     def _write(self, number: int, rows: Sequence[Mapping[str, Any]]) -> int:
-        self._job.plan(number, pa.Table.from_pylist(list(rows), SOURCES))
+        self._job.plan(number, pa.Table.from_batches([arrow.batch(rows, SOURCES)]))
         self.listed += len(rows)
         return number
 

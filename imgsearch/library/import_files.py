@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from imgsearch import arrow
 from imgsearch.backends.bulk import BulkImporter
 from imgsearch.backends.checks import check_vectors
 from imgsearch.backends.schema import Schema
@@ -146,9 +147,9 @@ class ImportFiles:
                     here = left_out[(left_out >= row) & (left_out < end)] - row
                     kept = np.setdiff1d(np.arange(batch.num_rows), here)
                     row = end
-                    cells = _cast(name, batch.take(pa.array(kept)), wanted, self._schema)
+                    cells = _cast(name, batch.take(arrow.of_numbers(kept)), wanted, self._schema)
                     for column, values in self._importer.columns(cells).items():
-                        cells = cells.append_column(column, pa.array(values, pa.string()))
+                        cells = cells.append_column(column, arrow.array(values, pa.string()))
                     if writer is None:
                         writer = pq.ParquetWriter(draft, cells.schema, compression="zstd")
                     writer.write_batch(cells)
@@ -172,7 +173,8 @@ def _cast(name: str, batch: pa.RecordBatch, wanted: pa.Schema, schema: Schema) -
         if field.name == "vector":
             matrix = _matrix(column, schema.dim)
             offsets = np.arange(0, matrix.size + 1, schema.dim, dtype=np.int32)
-            arrays.append(pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1))))
+            parts = arrow.of_numbers(offsets), arrow.of_numbers(matrix.reshape(-1))
+            arrays.append(pa.ListArray.from_arrays(*parts))
             continue
         try:
             cells = column.cast(field.type)

@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 import pyarrow as pa
 from typing_extensions import override
 
+from imgsearch import arrow
 from imgsearch.backends import VectorBackend
 from imgsearch.encoders.embedding import EXTRA, Chunk, Embedding
 from imgsearch.encoders.isolated import IsolatedEmbedding, suspects_folder
@@ -172,7 +173,7 @@ class Quarantine(Closeable):
                 rows = None
         if rows is None:
             return self._pipeline(chunk)
-        failed = [row["status"] == _CRASH for row in rows.select(["status"]).to_pylist()]
+        failed = [status == _CRASH for status in rows.column("status").to_pylist()]
         sources = rows.column("source").to_pylist()
         crashed = {name for name, bad in zip(sources, failed, strict=True) if bad}
         if self._suspects is not None:
@@ -180,7 +181,8 @@ class Quarantine(Closeable):
             self._suspects.judge(names, [name for name in names if printable(name) in crashed])
         if not self._probes:
             return chunk.write(rows)
-        return self._pipeline(_without(chunk, rows.filter(pa.array(failed)), crashed))
+        bad = rows.filter(arrow.array(failed, pa.bool_()))
+        return self._pipeline(_without(chunk, bad, crashed))
 
 
 class _Once:
@@ -209,7 +211,7 @@ def _without(chunk: Chunk, failed: pa.RecordBatch, crashed: set[str]) -> Chunk:
     extra = [{**row, **dict.fromkeys(EXTRA)} for row in failed.to_pylist()]
 
     def write(rows: pa.RecordBatch) -> Any:
-        more = pa.RecordBatch.from_pylist(extra, rows.schema)
+        more = arrow.batch(extra, rows.schema)
         both = pa.Table.from_batches([rows, more]).combine_chunks().to_batches()
         return chunk.write(both[0] if both else rows)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
+from imgsearch import arrow
 from imgsearch.encoders import Recipe, load
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import EXTRA, SCHEMA, Chunk
@@ -131,7 +132,7 @@ class IngestPipeline(Closeable):
             return self._write(chunk)[0]["written"]
         self._own.build()  # so that an encoder that cannot be built is not an error of each image
         rows = self._rows(self._own, list(_files(chunk)))
-        return self._write(chunk, pa.RecordBatch.from_pylist(rows, _ROWS))[0]["written"]
+        return self._write(chunk, arrow.batch(rows, _ROWS))[0]["written"]
 
     @override
     def close(self) -> None:

@@ -247,7 +247,7 @@ class JobFolder:
     def sources(self, shard: int) -> pa.Table:
         """Return the sources of a shard in the plan."""
         with self.files.reading(f"plan/{shard:06}.parquet") as file:
-            return pq.read_table(file)
+            return pq.ParquetFile(file).read()  # `read_table` imports pandas
 
     def failures(self, shards: Sequence[int] | None = None) -> Iterator[Failure]:
         """Yield the sources that cannot be used, of shards that are done; all by default."""

@@ -9,10 +9,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imgsearch import arrow
 from imgsearch.backends.checks import check_records
 from imgsearch.backends.schema import Schema
 from imgsearch.backends.vectors.files import JobFiles
@@ -135,8 +135,8 @@ class JobWriter(JobFolder):
             digest = _sha256(draft)
             self.files.put(f"vectors/{shard:06}.parquet", draft)
         with self.files.draft() as draft:
-            cells = [_plain(row) for row in failed]
-            pq.write_table(pa.Table.from_pylist(cells, FAILED), draft, compression="zstd")
+            cells = arrow.batch([_plain(row) for row in failed], FAILED)
+            pq.write_table(pa.Table.from_batches([cells]), draft, compression="zstd")
             self.files.put(f"failed/{shard:06}.parquet", draft)
         outcome = replace(outcome, rows=rows, failed=len(failed), sha256=digest)
         self.files.write(f"done/{shard:06}.json", outcome.to_json().encode())
@@ -155,23 +155,15 @@ def write_rows(file: Path, schema: Schema, records: Iterable[Record]) -> int:
     repeated = described.names[2:]
     with pq.ParquetWriter(file, described, compression="zstd", use_dictionary=repeated) as writer:
         while part := list(islice(remaining, BATCH)):
-            writer.write_batch(batch_of(schema, check_records(schema, part), described))
+            writer.write_batch(batch_of(check_records(schema, part), described))
             count += len(part)
     return count
 
 
-def batch_of(schema: Schema, records: Sequence[Record], described: pa.Schema) -> pa.RecordBatch:
+def batch_of(records: Sequence[Record], described: pa.Schema) -> pa.RecordBatch:
     """Return checked records as an Arrow batch."""
-    matrix = np.stack([record.vector for record in records if record.vector is not None])
-    offsets = np.arange(0, matrix.size + 1, schema.dim, dtype=np.int32)
-    arrays = [
-        pa.array([record.id for record in records], pa.string()),
-        pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1))),
-    ]
-    for name in described.names[2:]:
-        values = [record.fields[name] for record in records]
-        arrays.append(pa.array(values, described.field(name).type))
-    return pa.RecordBatch.from_arrays(arrays, schema=described)
+    rows = [{**record.fields, "id": record.id, "vector": record.vector} for record in records]
+    return arrow.batch(rows, described)
 
 
 def _plain(row: FailedSource) -> dict[str, Any]:
