@@ -22,7 +22,8 @@ JSON: Final = frozenset({".json", ".jsonl", ".ndjson"})
 TEXT: Final = frozenset({".txt", ".list", ".lst"})
 
 _PARQUET: Final = b"PAR1"
-_BATCH: Final = 10_000  # rows of a parquet file held at once
+_BATCH: Final = 1_000  # rows of a parquet file held at once
+_BUFFER: Final = 2**16  # bytes of each of its columns that are read at once
 _MOST_JSON: Final = 256 * 1024**2  # bytes; a JSON array is parsed as a whole
 _SAMPLE: Final = 1_000  # JSON objects whose keys become the columns
 _INDEX: Final = re.compile(r"__index_level_\d+__")  # where pandas keeps an index
@@ -203,9 +204,13 @@ class _Parquet(Table):
         del shifted, note, strict
         names, number = [self._names[place] for place in places], 0
         try:
-            with parquet.ParquetFile(self._file) as opened:
-                for batch in opened.iter_batches(batch_size=_BATCH, columns=names):
-                    columns = (batch.column(name).to_pylist() for name in names)
+            # a row group, which may be the whole list, is not read at once; and each thread would
+            # keep some of Arrow's memory
+            with parquet.ParquetFile(self._file, pre_buffer=False, buffer_size=_BUFFER) as opened:
+                for batch in opened.iter_batches(_BATCH, columns=names, use_threads=False):
+                    columns = [batch.column(name).to_pylist() for name in names]
+                    del batch
+                    pa.default_memory_pool().release_unused()  # it keeps 10 MB otherwise
                     for cells in zip(*columns, strict=True):
                         number += 1
                         yield Row(f"row {number}", ["" if cell is None else cell for cell in cells])
