@@ -31,7 +31,8 @@ class Capabilities:
     `indexes` are the index kinds that the store builds. An exact-search store accepts all kinds and
     builds none. `metrics` are the metrics by which it compares. A `persistent` store keeps vectors
     after the process ends. A `shared` store can be used by several processes at the same time. A
-    store that `imports` reads whole files by itself; see `VectorBackend.importer`.
+    store that `imports` reads whole files by itself; see `VectorBackend.importer`. A store with
+    `partitions` divides rows by the values of a field, or compares all of them anyway.
     """
 
     indexes: frozenset[str]
@@ -39,6 +40,7 @@ class Capabilities:
     shared: bool
     metrics: frozenset[Metric] = FLOAT_METRICS
     imports: bool = False
+    partitions: bool = False
 
 
 class VectorBackend(Closeable):
@@ -83,12 +85,17 @@ class VectorBackend(Closeable):
             CollectionNotFound: no collection has this name.
         """
 
-    def require_metric(self, schema: Schema) -> None:
-        """Check that the store compares by the schema's metric.
+    def require(self, schema: Schema) -> None:
+        """Check that the store has the schema's metric and, if needed, partitions.
 
         Raises:
-            IndexRefused: it does not.
+            IndexRefused: the store lacks one of them.
         """
+        if schema.partition and not self.capabilities.partitions:
+            raise IndexRefused(
+                f"{self.url} has no partition fields. Create the collection without one: filters "
+                f"by {schema.partition!r} work, too."
+            )
         if schema.metric not in self.capabilities.metrics:
             known = ", ".join(sorted(self.capabilities.metrics))
             advice = (

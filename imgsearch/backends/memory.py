@@ -87,7 +87,11 @@ class Backend(VectorBackend):
         del token, timeout  # for servers
         self.url = url
         self.capabilities = Capabilities(
-            frozenset({"flat"}), persistent=False, shared=False, metrics=frozenset(METRICS)
+            frozenset({"flat"}),
+            persistent=False,
+            shared=False,
+            metrics=frozenset(METRICS),
+            partitions=True,
         )
         name = url.partition("://")[2]
         self._shelf: Shelf | None

@@ -44,6 +44,9 @@ COMMON_INDEXES: Final = frozenset({"flat", "ivf_flat", "ivf_sq8", "ivf_pq", "hns
 METRIC_NAMES: Final[Mapping[str, Metric]] = {metric.upper(): metric for metric in METRICS}
 """Maps the metric names of Milvus and Tencent VectorDB to imgsearch's."""
 
+PARTITION_TYPES: Final[frozenset[FieldType]] = frozenset({"str", "int"})
+"""The types of a field whose values divide the rows."""
+
 _MAX_EF: Final = 32_768  # the limit of Milvus and of Tencent's SDK
 _MAX_LIST: Final = 65_535  # the limit of Milvus
 
@@ -147,11 +150,14 @@ class Schema:
     """The schema of a collection, fixed at creation.
 
     Filters can use only the declared `fields`; records may also have undeclared fields. `encoder`
-    is None if it is unknown which encoder made the vectors.
+    is None if it is unknown which encoder made the vectors. `partition` is the declared field, a
+    text or an integer, by whose values the store divides the rows, "" for none: a search with
+    ``Field(partition) == value`` then reads one part of them.
 
     Raises:
         ConfigError: the metric or a field type is unknown, the dimension is below 1, or it is not a
-            multiple of 8 and the metric is "hamming".
+            multiple of 8 and the metric is "hamming"; or `partition` is not a declared text or
+            integer.
     """
 
     dim: int
@@ -160,6 +166,7 @@ class Schema:
     fields: Mapping[str, FieldType] = field(default_factory=dict)
     encoder: Fingerprint | None = None
     note: str = ""
+    partition: str = ""
 
     def __post_init__(self) -> None:
         if self.dim < 1:
@@ -173,6 +180,7 @@ class Schema:
                     f"field {name!r} has unknown type {kind!r}. Use one of {', '.join(ZEROS)}."
                 )
             check_field_name(name)
+        check_partition(self.partition, self.fields)
 
     @property
     def is_binary(self) -> bool:
@@ -190,7 +198,10 @@ class Schema:
 
     def to_json(self) -> str:
         """Return the schema as JSON text, which stores save with the collection."""
-        return json.dumps({"imgsearch": 1, **asdict(self)}, ensure_ascii=False, sort_keys=True)
+        data = {"imgsearch": 1, **asdict(self)}
+        if not self.partition:  # versions before 0.2 do not know the name
+            del data["partition"]
+        return json.dumps(data, ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Schema":
@@ -228,6 +239,7 @@ class Schema:
             ("metric", self.metric, other.metric),
             ("index", str(self.index), str(other.index)),
             ("fields", dict(self.fields), dict(other.fields)),
+            ("partition field", self.partition or "none", other.partition or "none"),
         ]
         if self.encoder and other.encoder:
             identity = other.encoder.identity()
@@ -251,6 +263,19 @@ def _model(encoder: Fingerprint | None) -> str:
 def default_index(metric: Metric) -> str:
     """Return the index kind of a new collection: HNSW, or "flat" for bits."""
     return "flat" if metric == "hamming" else "hnsw"
+
+
+def check_partition(name: str | None, fields: Mapping[str, FieldType]) -> None:
+    """Check that `name`, if any, is a field that can divide the rows.
+
+    Raises:
+        ConfigError: it is not declared, or neither a text nor an integer.
+    """
+    if name and (kind := fields.get(name)) not in PARTITION_TYPES:
+        raise ConfigError(
+            f"the partition field {name!r} is {kind or 'not declared'}. Declare it as a text (str) "
+            "or an integer (int)."
+        )
 
 
 def check_metric(metric: object) -> None:

@@ -45,6 +45,7 @@ from imgsearch.text import counted
     help="Least ANN recall of a bulk copy, at 10 hits.",
 )
 @options.index
+@options.partition
 @options.as_json
 def copy(
     source: str,

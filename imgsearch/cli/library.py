@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @options.store
 @options.encoder
 @options.index
+@options.partition
 @options.pipeline
 @options.max_pixels
 @options.list_columns
@@ -170,6 +171,7 @@ def info(job: str | None, db: str | None, as_json: bool, **config: Any) -> None:
             "dimension": schema.dim,
             "metric": schema.metric,
             "index": str(schema.index),
+            **({"partition": schema.partition} if schema.partition else {}),
             "fields": dict(schema.fields),
             "encoder": asdict(schema.encoder) if schema.encoder else None,
             "weights": library.recipe.weights if schema.encoder else None,

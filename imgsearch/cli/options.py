@@ -114,6 +114,16 @@ def index(command: F) -> F:
     return kind(metric(command))
 
 
+def partition(command: F) -> F:
+    """Add --partition."""
+    return click.option(
+        "--partition",
+        metavar="FIELD",
+        help="Field by which Milvus divides a new collection, such as the tenant: a search that "
+        "filters by one value reads its part only.",
+    )(command)
+
+
 def list_columns(command: F) -> F:
     """Add --path-column and --label-column."""
     path = click.option(

@@ -54,6 +54,7 @@ def _seconds(name: str, default: float, text: str) -> _Decorator:
 )
 @options.encoder
 @options.index
+@options.partition
 @options.declared_fields
 @click.option(
     "--exif",
@@ -226,6 +227,7 @@ def _creation(values: dict[str, Any]) -> Any:
         values["metric"],
         values["fields"],
         _exif(values["exif"], values["exif_places"]),
+        partition=values["partition"],
     )
 
 

@@ -16,7 +16,7 @@ from imgsearch.backends import (
     versions,
 )
 from imgsearch.backends.collection import unnamed_encoder_error
-from imgsearch.backends.schema import default_index
+from imgsearch.backends.schema import check_partition, default_index
 from imgsearch.encoders import Recipe
 from imgsearch.errors import (
     CollectionNotFound,
@@ -56,20 +56,20 @@ class CollectionHandle:
         check_name(name)
         options.check()
         self.name, self._options, self._names = name, options, names
+        self._exif = metadata.checked_names(options.exif)
+        facts = {name: metadata.FIELDS[name] for name in self._exif or ()}
+        self._declared = {**facts, **declared(options.fields)}
         if not backends.is_there(store.url):  # an invalid option must not leave an empty store
-            self._recipe_for(None)
+            self._check_new()
         self._lock = threading.RLock()
         self._closed = False
         self.backend = store.connect()
         try:
             self._watch = versions.Watch(self.backend, name)
             self.known = self._existing()
-            self._index, self._metric = _index_and_metric(self.known, options)
-            self._exif = metadata.checked_names(options.exif)
-            facts = {name: metadata.FIELDS[name] for name in self._exif or ()}
-            self._declared = {**facts, **declared(options.fields)}
+            self._index, self._metric, self._partition = _layout(self.known, options)
             self._check_types(self.known)
-            self.recipe = self._recipe_for(self.known)
+            self.recipe = self._recipe_for(self.known) if self.known else self._check_new()
         except BaseException:
             self.backend.close()
             raise
@@ -270,6 +270,11 @@ class CollectionHandle:
         except CollectionNotFound:
             return None
 
+    def _check_new(self) -> Recipe | None:
+        """Check the options of a new collection, and return its recipe."""
+        check_partition(self._options.partition, {**dict.fromkeys(OWN, "str"), **self._declared})
+        return self._recipe_for(None)
+
     def _check_types(self, collection: Collection | None) -> None:
         """Check that the user declared the fields of a collection with their types.
 
@@ -293,26 +298,33 @@ class CollectionHandle:
         names = (*OWN, *regions.FIELDS) if with_regions else OWN
         fields: dict[str, FieldType] = {**dict.fromkeys(names, "str"), **self._declared}
         index = Index.parse(self._index)
-        return Schema(encoder.dim, self._metric, index, fields, encoder, recipe.to_json())
+        note = recipe.to_json()
+        return Schema(
+            encoder.dim, self._metric, index, fields, encoder, note, partition=self._partition
+        )
 
 
-def _index_and_metric(
-    collection: Collection | None, options: CollectionOptions
-) -> tuple[str, Metric]:
-    """Return the requested index and metric, which default to the collection's.
+def _layout(collection: Collection | None, options: CollectionOptions) -> tuple[str, Metric, str]:
+    """Return the requested index, metric and partition field, by default the collection's.
 
     Raises:
-        SchemaMismatch: the collection has another index or metric.
+        SchemaMismatch: the collection has others.
     """
     if collection is None:
         metric = options.metric or "cosine"
-        return str(Index.parse(options.index or default_index(metric))), metric
+        index = Index.parse(options.index or default_index(metric))
+        return str(index), metric, options.partition or ""
     schema = collection.schema
     requested = Index.parse(options.index) if options.index else schema.index
-    wanted = replace(schema, index=requested, metric=options.metric or schema.metric)
+    wanted = replace(
+        schema,
+        index=requested,
+        metric=options.metric or schema.metric,
+        partition=schema.partition if options.partition is None else options.partition,
+    )
     if differences := schema.differences(wanted):
         raise SchemaMismatch(f"collection {collection.name!r}: {'; '.join(differences)}")
-    return str(schema.index), schema.metric
+    return str(schema.index), schema.metric, schema.partition
 
 
 def _recipe(collection: Collection | None, options: CollectionOptions) -> Recipe | None:

@@ -14,7 +14,7 @@ from imgsearch.images.metadata import checked_names
 
 @dataclass(frozen=True, slots=True)
 class CollectionOptions:
-    """The encoder, index, metric and fields of a collection, as for `imgsearch.open`.
+    """The encoder, index, metric, fields and partition field of a collection, as for `open`.
 
     None stands for the value that an existing collection has, or for the default. `new_model` and
     `new_weights` are the encoder of a new collection if `model` is None.
@@ -29,6 +29,7 @@ class CollectionOptions:
     exif: bool | Collection[str] | None = None
     new_model: str | None = None
     new_weights: str | PathLike[str] | None = None
+    partition: str | None = None
 
     def for_new(self) -> Self:
         """Return the settings of a collection that does not exist yet."""

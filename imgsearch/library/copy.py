@@ -72,6 +72,7 @@ def copy(
     alias: str | None = None,
     index: str | None = None,
     metric: Metric | None = None,
+    partition: str | None = None,
     writers: int = 1,
     bulk: bool = False,
     bucket: str | PathLike[str] | None = None,
@@ -83,7 +84,8 @@ def copy(
 
     A store is a URL, or open; a server that needs a token is passed open:
     ``imgsearch.connect(URL, token=…)``. A missing collection is created with the source's schema
-    and encoder, and with `index` and `metric` if given. Records that exist with the same fields are
+    and encoder, and with `index`, `metric` and `partition` (see `imgsearch.open`) if given; a store
+    without partitions gets none. Records that exist with the same fields are
     not written again, so an interrupted copy can be re-run. Notes, such as thresholds, are copied
     unless the target has its own, and so is what de-duplication remembers, such as pairs that are
     kept apart. `on_progress` is called with the number of records done and the total.
@@ -129,11 +131,18 @@ def copy(
             task.origin.schema,
             index=Index.parse(index) if index else task.origin.schema.index,
             metric=metric or task.origin.schema.metric,
+            partition=_partition(task, partition),
         )
         if bulk and task.target.capabilities.imports:
             place = None if bucket is None else JobFiles(str(bucket), token=bucket_token)
             return task.import_files(schema, BulkOptions(place, min_recall))
         return task.write_records(schema, writers)
+
+
+def _partition(task: "_Copy", name: str | None) -> str:
+    if name is not None or task.target.capabilities.partitions:
+        return task.origin.schema.partition if name is None else name
+    return ""
 
 
 class _Copy:

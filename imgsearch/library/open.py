@@ -34,6 +34,7 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     options: Mapping[str, Any] | None = None,
     index: str | None = None,
     metric: Metric | None = None,
+    partition: str | None = None,
     fields: Declaration | None = None,
     exif: bool | Collection[str] | None = None,
     token: str | None = None,
@@ -71,6 +72,9 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
     such as ``{"year": int}``. Searches filter on them, and `add` checks their values. An existing
     collection remembers its own; the next `add` declares further ones, if the store can.
 
+    `partition` is a declared text or integer by which Milvus divides a new collection, such as the
+    tenant or the camera: a search that filters by one of its values reads that part only.
+
     `exif` declares and fills fields from the files' metadata: ``taken``, ``camera``, ``lens``,
     ``width``, ``height``, ``latitude``, ``longitude``, ``keywords`` and ``rating``, or some of
     these; see `imgsearch.images.metadata`. By default it is on if the collection has all of them.
@@ -96,7 +100,8 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
         EncoderMismatch: the collection was made by another model.
         EncoderRemoved: `model` was removed; or a removed encoder made the collection, and `model`
             is another one. Without `model` the collection opens.
-        SchemaMismatch: the collection has another index or metric, or a field has another type.
+        SchemaMismatch: the collection has another index, metric or partition field, or a field has
+            another type.
         StoreLocked: another process still has the store open.
         BackendUnavailable: the store cannot be opened.
     """
@@ -114,7 +119,16 @@ def open(  # noqa: A001 - imgsearch.open reads as intended; nothing here opens f
             StoreOptions(url, token, timeout),
             collection,
             CollectionOptions(
-                name, weights, options, index, metric, fields, exif, new_model, new_weights
+                name,
+                weights,
+                options,
+                index,
+                metric,
+                fields,
+                exif,
+                new_model,
+                new_weights,
+                partition,
             ),
             names=FieldNames(id_field, vector_field, path_field, label_field),
         ),

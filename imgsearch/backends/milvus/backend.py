@@ -33,6 +33,7 @@ from imgsearch.backends.milvus.indexes import (
     check_dimension,
     limits,
     needs_version,
+    require_partitions,
     require_version,
 )
 from imgsearch.backends.milvus.layout import Layout
@@ -74,7 +75,9 @@ class Backend(VectorBackend):
             shared=server,
             metrics=frozenset(METRICS) if server else FLOAT_METRICS,  # lite 3.2.2 has no bits
             imports=server,
+            partitions=True,
         )
+        self._has_partitions = False  # not known yet
         self.drops = 0  # collections that this object dropped
 
     @override
@@ -289,6 +292,13 @@ class Backend(VectorBackend):
         folder = self.connection.folder
         return not folder or milvus_folder.is_whole(folder, name, store=self.connection.path)
 
+    def require_partitions(self) -> None:
+        """Check that upserts put rows into the right part; see `indexes.require_partitions`."""
+        if self.connection.path is None and not self._has_partitions:
+            with self.calling() as client:
+                require_partitions(self.url, self._version(client))
+            self._has_partitions = True
+
     def _version(self, client: MilvusClient) -> str:
         return str(client.get_server_version(timeout=self._timeout))
 
@@ -303,7 +313,7 @@ class Backend(VectorBackend):
         return str(client.describe_collection(name, timeout=self._timeout)["collection_name"])
 
     def _create(self, client: MilvusClient, name: str, schema: Schema) -> None:
-        self.require_metric(schema)
+        self.require(schema)
         built = BINARY if schema.is_binary else self.capabilities.indexes
         if schema.index.kind not in built:
             kinds = ", ".join(sorted(built))
@@ -314,6 +324,8 @@ class Backend(VectorBackend):
         check_dimension(schema.index, schema.dim)
         if needs_version(schema.index.kind):
             require_version(self.url, schema.index, self._version(client))
+        if schema.partition:
+            self.require_partitions()
         self.connection.check_writable()
         if folder := self.connection.folder:
             milvus_folder.free_name(folder, name)
@@ -339,7 +351,8 @@ class Backend(VectorBackend):
         columns.add_field("vector", vector, dim=schema.dim)
         for field, kind in schema.fields.items():
             extra = {"max_length": MAX_TEXT} if kind == "str" else {}
-            columns.add_field(field, DataType[COLUMNS[kind]], **extra)
+            divides = field == schema.partition
+            columns.add_field(field, DataType[COLUMNS[kind]], is_partition_key=divides, **extra)
         if with_words:
             full_text.add_columns(columns)
         client.create_collection(

@@ -95,6 +95,8 @@ class MilvusCollection(Collection):
 
     @override
     def _upsert(self, records: Sequence[Record]) -> None:
+        if self.schema.partition:  # of another program, which only inserts
+            self._store.require_partitions()
         rows = [self._layout.row(record) for record in records]
         # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
         # A server's insert would keep both rows.

@@ -24,6 +24,7 @@ _VERSIONS: Final[Mapping[str, tuple[tuple[int, int], str]]] = {
     "hnsw_sq": ((2, 5), ""),
     "ivf_rabitq": ((2, 6), ""),
 }
+_PARTITIONS: Final = (2, 4)
 _TYPES: Final[Mapping[int, str]] = {6: "SQ6", 8: "SQ8", 16: "FP16", 32: "FP32"}
 _BITS: Final = {name: bits for bits, name in _TYPES.items()}
 
@@ -63,7 +64,7 @@ def needs_version(kind: str) -> bool:
 
 
 def limits(version: str) -> str:
-    """Return which indexes a server of this version lacks, and which version has them.
+    """Return what a server of this version lacks, and which version has it.
 
     >>> limits("v2.5.4")
     'Milvus v2.5.4 has no ivf_rabitq (2.6)'
@@ -73,6 +74,8 @@ def limits(version: str) -> str:
         for kind, (first, _) in _VERSIONS.items()
         if not _has(version, first)
     ]
+    if not _has(version, _PARTITIONS):
+        lacking.append("partition fields (2.4)")
     return f"Milvus {version} has no {', '.join(lacking)}" if lacking else ""
 
 
@@ -99,6 +102,24 @@ or newer: it is v2.3.5.
         raise IndexRefused(
             f"{url} cannot build {index.kind}, which needs Milvus {first[0]}.{first[1]} or "
             f"newer{edition}: it is {version}."
+        )
+
+
+def require_partitions(url: str, version: str) -> None:
+    """Check that a server of this version upserts rows into the part of their partition key.
+
+    Milvus 2.3.5 puts them into a wrong part, so that no filter by the key finds them; see
+    https://github.com/milvus-io/milvus/pull/30772.
+
+    >>> require_partitions("milvus://host", "v2.4.1")
+
+    Raises:
+        IndexRefused: the server is too old.
+    """
+    if not _has(version, _PARTITIONS):
+        raise IndexRefused(
+            f"{url} cannot divide rows by a field: it is Milvus {version}, which puts rows into a "
+            "wrong part, where filters do not find them. Milvus 2.4 or newer can."
         )
 
 

@@ -52,6 +52,7 @@ class _Shape:
     columns: list[_Column]
     auto_id: bool
     indexes: Mapping[str, tuple[str, str]]
+    divided: bool = False  # by a partition key
 
     @property
     def key(self) -> str:
@@ -121,6 +122,8 @@ class MilvusRows:
         keys: list[int | str] = []
         # lite's insert replaces the row with the same key, a server's keeps both
         plain = shape.auto_id or store.connection.path is not None
+        if shape.divided and not plain:
+            store.require_partitions()
         for start in range(0, len(rows), shape.step):
             part = rows[start : start + shape.step]
             with store.calling() as client:
@@ -258,7 +261,8 @@ def _shape(description: Mapping[str, Any], indexes: Sequence[Mapping[str, Any]])
         for index in indexes
         if index.get("metric_type")
     }
-    return _Shape(columns, auto_id, kinds)
+    divided = any(field.get("is_partition_key") for field in description["fields"])
+    return _Shape(columns, auto_id, kinds, divided)
 
 
 def _rows(collection: str, shape: _Shape, values: Sequence[Any]) -> list[dict[str, Any]]:

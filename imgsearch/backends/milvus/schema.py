@@ -182,7 +182,9 @@ def _foreign(
         check_field_name(field)
         fields[field] = "str"
     return Layout(
-        Schema(dim, METRIC_NAMES[index["metric_type"]], built, fields),
+        Schema(
+            dim, METRIC_NAMES[index["metric_type"]], built, fields, partition=_partition(columns)
+        ),
         key,
         vector,
         numbered=types[key] == "INT64",
@@ -190,6 +192,10 @@ def _foreign(
         ours=False,
         columns=tuple(others),
     )
+
+
+def _partition(columns: Sequence[Mapping[str, Any]]) -> str:
+    return next((str(column["name"]) for column in columns if column.get("is_partition_key")), "")
 
 
 def _types(description: Mapping[str, Any]) -> dict[str, str]:

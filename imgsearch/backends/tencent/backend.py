@@ -90,7 +90,7 @@ class Backend(VectorBackend):
     @override
     def create(self, name: str, schema: Schema) -> Collection:
         check_name(name)
-        self.require_metric(schema)
+        self.require(schema)
         check_creatable(name, schema)
         try:
             collection = self.open(name)

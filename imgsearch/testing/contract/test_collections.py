@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
     EncoderMismatch,
+    IndexRefused,
     SchemaMismatch,
 )
 from imgsearch.filters import Field
@@ -61,6 +63,43 @@ def test_creating_with_another_schema_names_the_difference(
     with pytest.raises(SchemaMismatch, match=named):
         bench.store.create(collection.name, Schema(**values))
     assert bench.store.open(collection.name).schema == collection.schema
+
+
+def test_rows_are_divided_by_a_field(bench: Bench) -> None:
+    schema = Schema(4, index=Index("flat"), fields={"tenant": "str"}, partition="tenant")
+    if not bench.store.capabilities.partitions:
+        with pytest.raises(IndexRefused, match="partition"):
+            bench.store.create(bench.new_name(), schema)
+        return
+    if "partition fields" in bench.store.limits():  # the version of this server lacks them
+        with pytest.raises(IndexRefused, match="part"):
+            bench.store.create(bench.new_name(), schema)
+        return
+    collection = bench.store.create(bench.new_name(), schema)
+    tenants = ["Käse", "猫", "", "Käse", "d'or"]
+    collection.upsert(
+        Record(name, unit(0), {"tenant": tenant})
+        for name, tenant in zip("abcde", tenants, strict=True)
+    )
+    collection.upsert([Record("f", unit(0))])  # without a tenant
+    collection.upsert([Record("a", unit(0), {"tenant": "猫"})])  # moves to another part
+    collection.flush()
+
+    def of(tenant: str) -> list[str]:
+        (hits,) = collection.search(unit(0)[None], k=9, where=Field("tenant") == tenant)
+        return sorted(ids(hits))
+
+    assert collection.count() == 6
+    assert (of("Käse"), of("猫"), of("d'or")) == (["d"], ["a", "b"], ["e"])
+    assert sorted(ids(collection.search(unit(0)[None], k=9)[0])) == list("abcdef")
+    collection.delete(["b", "d"])
+    assert (of("Käse"), of("猫")) == ([], ["a"])
+    assert collection.get(["a"])["a"].fields["tenant"] == "猫"
+    again = bench.store.open(collection.name)
+    assert again.schema == schema
+    assert again.count() == 4
+    with pytest.raises(SchemaMismatch, match="partition field"):
+        bench.store.create(collection.name, replace(schema, partition=""))
 
 
 @pytest.mark.parametrize("name", ["", "no spaces", "a-b", "1st", "图", "x" * 65])

@@ -8,9 +8,11 @@ import pytest
 from pymilvus import DataType
 
 from imgsearch.backends import FieldNames, Index, Schema, connect, notes
+from imgsearch.backends.milvus.address import Address
 from imgsearch.backends.milvus.backend import Backend
+from imgsearch.backends.milvus.rows import MilvusRows
 from imgsearch.backends.milvus.schema import searched_vector
-from imgsearch.errors import FieldInvalid, SchemaMismatch
+from imgsearch.errors import FieldInvalid, IndexRefused, SchemaMismatch
 from imgsearch.filters import Field
 from imgsearch.testing.contract.bench import Bench, ids, unit, vector
 from imgsearch.types import Record
@@ -191,3 +193,35 @@ def test_foreign_collection_of_bits_is_searched(place_of: Callable[[str], Place]
             assert bits == pytest.approx(np.repeat([0.25, -0.25, 0.25], [4, 11, 1]))
         finally:
             store.drop("their_bits")
+
+
+def test_collection_divided_by_a_key_is_read_and_written_only_into_the_right_part(
+    milvus: Bench,
+) -> None:
+    """Milvus 2.3.5 upserts into a wrong part: https://github.com/milvus-io/milvus/pull/30772."""
+    store, name = milvus.store, milvus.new_name()
+    assert isinstance(store, Backend)
+    with store.calling() as client:
+        columns = client.create_schema()
+        columns.add_field("id", DataType.VARCHAR, is_primary=True, max_length=64)
+        columns.add_field("vector", DataType.FLOAT_VECTOR, dim=4)
+        columns.add_field("tenant", DataType.VARCHAR, max_length=64, is_partition_key=True)
+        index = client.prepare_index_params()
+        index.add_index("vector", index_type="FLAT", metric_type="COSINE")
+        client.create_collection(name, schema=columns, index_params=index)
+        client.insert(name, [{"id": "a", "vector": unit(0), "tenant": "Käse"}])
+    collection, where = store.open(name), Field("tenant") == "Käse"
+    assert collection.schema.partition == "tenant"
+    uri = milvus.url.removesuffix("/default").replace("milvus://", "http://")
+    uri = uri.removeprefix("milvus-lite://")
+    rows = MilvusRows(Address(uri=uri), name, timeout=20)
+    if store.limits():
+        with pytest.raises(IndexRefused, match=r"Milvus 2\.4 or newer"):
+            collection.upsert([Record("b", unit(0), {"tenant": "Käse"})], foreign=True)
+        with pytest.raises(IndexRefused, match=r"Milvus 2\.4 or newer"):
+            rows.insert("b", unit(0), "Käse")
+    else:
+        collection.upsert([Record("b", unit(0), {"tenant": "Käse"})], foreign=True)
+        rows.insert("c", unit(0), "Käse")
+    expected = ["a"] if store.limits() else ["a", "b", "c"]
+    assert sorted(ids(collection.search(unit(0)[None], k=5, where=where)[0])) == expected
