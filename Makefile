@@ -15,6 +15,9 @@ export OMP_WAIT_POLICY := PASSIVE
 # what tests start, COMMAND:PACKAGE; the -core packages bring no service that Debian would start
 SERVICES := mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core \
   chromium:chromium chromedriver:chromium-driver
+# fails if a file is changed or untracked; ignored files do not count
+CLEAN := changes=$$(git status --porcelain --untracked-files) && [ -z "$$changes" ] || \
+  { echo "$$changes"; echo 'commit, stash or remove these first'; exit 1; }
 .PHONY: help demo docs test pytest test-fast services notebooks check bench soak wheel smoke smoke-small release clean
 
 help:  ## list the commands
@@ -82,8 +85,11 @@ smoke-small: wheel  ## as smoke, with the small lists of docs/install.md
 	$(BIN)/python -m pip --python .venv-smoke install --quiet --no-compile --no-deps -r requirements/small-tencent.txt dist/*.whl
 	.venv-smoke/bin/python -P tests/smoke_small.py
 
-release: check wheel  ## check and tag the version of a clean tree; publishes nothing
-	@git diff --quiet HEAD || { echo 'commit or stash your changes first'; exit 1; }
+# the tree is checked first and again at the end, because checks take minutes
+release:  ## check and tag the version of a clean tree; publishes nothing
+	@$(CLEAN)
+	@$(MAKE) check wheel
+	@$(CLEAN)
 	@version=$$($(BIN)/python -c 'from imgsearch.distribution import VERSION; print(VERSION)'); \
 	grep -q "^## \[$$version\]" CHANGELOG.md || { echo "CHANGELOG.md has no section [$$version]"; exit 1; }; \
 	$(BIN)/python -m twine check --strict dist/* && git tag --annotate "v$$version" --message "imgsearch $$version" && \
