@@ -13,8 +13,8 @@ import socket
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -27,7 +27,7 @@ from imgsearch.backends import VectorBackend
 from imgsearch.encoders.embedding import EXTRA, Chunk, Embedding
 from imgsearch.encoders.isolated import IsolatedEmbedding, suspects_folder
 from imgsearch.errors import EncoderError
-from imgsearch.images.sources import printable
+from imgsearch.images.files import content_id
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Closeable
 
@@ -54,14 +54,19 @@ class Suspects:
         self._folder, self._digest = folder, digest
         self._own = folder / f"{digest}.{socket.gethostname()}.{os.getpid()}.{_PROCESS}.json"
         self._crashed = folder / f"{digest}.json"
-        self._names = set(_read(self._crashed)) | self._of_the_dead()
+        with _writing:
+            self._names = set(_read(self._crashed)) | self._of_the_dead()
 
     @classmethod
-    def of(cls, store: VectorBackend, collection: str) -> Self | None:
-        """Return the suspects of a library; None for one that ends with the process."""
+    def of(cls, store: VectorBackend, collection: str, *, migration: bool = False) -> Self | None:
+        """Return the suspects of a library; None for one that ends with the process.
+
+        A `migration` has suspects of its own, because it may run beside additions.
+        """
         if not store.capabilities.persistent:
             return None
-        return cls(suspects_folder(), f"{store.url} {collection}")
+        key = f"{store.url} {collection}"
+        return cls(suspects_folder(), f"{key} migration" if migration else key)
 
     def any_of(self, names: Iterable[str]) -> bool:
         """Return whether one of the images is a suspect."""
@@ -76,30 +81,51 @@ class Suspects:
         parts = _underway[self._own]
         with _writing:
             parts.append(names)
-            _write(self._own, [name for part in parts for name in part])
+            self._write(self._own, [name for part in parts for name in part])
         try:
             yield
         finally:
             with _writing:
                 parts.remove(names)
-                _write(self._own, [name for part in parts for name in part])
+                self._write(self._own, [name for part in parts for name in part])
 
     def judge(self, names: Iterable[str], crashed: Iterable[str]) -> None:
-        """Note which suspects have crashed again; the others are cleared."""
-        self._names = (self._names - set(names)) | set(crashed)
-        _write(self._crashed, sorted(self._names))
+        """Note which suspects have crashed again; the others are cleared.
+
+        Suspects that another load of the library has noted meanwhile are kept.
+        """
+        with _writing:
+            known = self._names.union(_read(self._crashed))
+            self._names = known.difference(names).union(crashed)
+            self._write(self._crashed, sorted(self._names))
 
     def _of_the_dead(self) -> set[str]:
+        """Return the suspects of processes that died, and remove their files."""
         names: set[str] = set()
-        for file in self._folder.glob(f"{self._digest}.*.*.*.json"):
-            host, number, process, _ = file.name.removeprefix(f"{self._digest}.").rsplit(".", 3)
-            if host == socket.gethostname() and process != _PROCESS and not _lives(int(number)):
+        for file in self._folder.glob(f"{self._digest}.*.*.*.*"):
+            host, number, process, kind = file.name.removeprefix(f"{self._digest}.").rsplit(".", 3)
+            if host != socket.gethostname() or process == _PROCESS or _lives(int(number)):
+                continue
+            if kind == "json":  # not a draft
                 names |= set(_read(file))
-                with suppress(OSError):
-                    file.unlink()
+            with suppress(OSError):
+                file.unlink()
         if names:
-            _write(self._crashed, sorted(names | set(_read(self._crashed))))
+            self._write(self._crashed, sorted(names | set(_read(self._crashed))))
         return names
+
+    def _write(self, file: Path, names: list[str]) -> None:
+        """Write names, atomically. A cache that cannot be written is ignored."""
+        try:
+            if not names:
+                file.unlink(missing_ok=True)
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            draft = self._own.with_suffix(".draft")
+            draft.write_text(json.dumps(names), "ascii")
+            draft.replace(file)
+        except OSError:
+            return
 
 
 class Quarantine(Closeable):
@@ -136,10 +162,10 @@ class Quarantine(Closeable):
         names = [name for name, _ in chunk.images]
         if self._careful or (self._suspects is not None and self._suspects.any_of(names)):
             return self._carefully(chunk)
-        if self._suspects is None or not names:
-            return self._watched(chunk)
-        with self._suspects.underway(names):
-            return self._watched(chunk)
+        with ExitStack() as noted:
+            if self._suspects is not None and names:
+                noted.enter_context(self._suspects.underway(names))
+            return self._watched(chunk, on_embedded=noted.close)
 
     @override
     def close(self) -> None:
@@ -150,11 +176,11 @@ class Quarantine(Closeable):
                 self._isolated.close()
                 self._isolated = None
 
-    def _watched(self, chunk: Chunk) -> Any:
+    def _watched(self, chunk: Chunk, *, on_embedded: Callable[[], None]) -> Any:
         """Run the pipeline. If it seems to hang, embed the chunk in the child."""
         limit = HANGS["chunk"] + HANGS["image"] * len(chunk.images) + self._extra
         self._extra = 0.0
-        once = _Once(chunk.write)
+        once = _Once(chunk.write, on_embedded)
         running = self._pool.submit(self._pipeline, replace(chunk, write=once))
         running.add_done_callback(lambda _: once.ended.set())
         if once.ended.wait(limit) or not once.claim():
@@ -173,29 +199,32 @@ class Quarantine(Closeable):
                 rows = None
         if rows is None:
             return self._pipeline(chunk)
-        failed = [status == _CRASH for status in rows.column("status").to_pylist()]
-        sources = rows.column("source").to_pylist()
-        crashed = {name for name, bad in zip(sources, failed, strict=True) if bad}
+        is_crash = [status == _CRASH for status in rows.column("status").to_pylist()]
+        failed = rows.filter(arrow.array(is_crash, pa.bool_()))
+        crashed = _positions(chunk, set(failed.column("sha256").to_pylist()))
         if self._suspects is not None:
             names = [name for name, _ in chunk.images]
-            self._suspects.judge(names, [name for name in names if printable(name) in crashed])
+            self._suspects.judge(names, [names[at] for at in crashed])
         if not self._probes:
             return chunk.write(rows)
-        bad = rows.filter(arrow.array(failed, pa.bool_()))
-        return self._pipeline(_without(chunk, bad, crashed))
+        return self._pipeline(_without(chunk, failed, crashed))
 
 
 class _Once:
-    """Calls a function once; a pipeline that was given up may call it late."""
+    """Calls `on_embedded` and `write` once; a pipeline that was given up may call it late."""
 
-    def __init__(self, write: Callable[[pa.RecordBatch], Any]) -> None:
-        self._write, self._lock, self._is_free = write, threading.Lock(), True
+    def __init__(
+        self, write: Callable[[pa.RecordBatch], Any], on_embedded: Callable[[], None]
+    ) -> None:
+        self._write, self._on_embedded = write, on_embedded
+        self._lock, self._is_free = threading.Lock(), True
         self.ended = threading.Event()
 
     def __call__(self, rows: pa.RecordBatch) -> Any:
         if not self.claim():
             raise EncoderError("the images took too long, and were embedded in another process")
         self.ended.set()
+        self._on_embedded()  # before `write`, which lets the next chunk begin
         return self._write(rows)
 
     def claim(self) -> bool:
@@ -205,9 +234,16 @@ class _Once:
             return free
 
 
-def _without(chunk: Chunk, failed: pa.RecordBatch, crashed: set[str]) -> Chunk:
-    """Return the chunk without images that crashed; their rows come last."""
-    kept = [at for at, (name, _) in enumerate(chunk.images) if printable(name) not in crashed]
+def _positions(chunk: Chunk, contents: set[str]) -> list[int]:
+    """Return the positions of images with these contents. Names may be equal, contents are not."""
+    if not contents:
+        return []
+    return [at for at, (_, data) in enumerate(chunk.images) if content_id(data) in contents]
+
+
+def _without(chunk: Chunk, failed: pa.RecordBatch, crashed: Sequence[int]) -> Chunk:
+    """Return the chunk without the images at these positions. The `failed` rows come last."""
+    kept = [at for at in range(len(chunk.images)) if at not in crashed]
     extra = [{**row, **dict.fromkeys(EXTRA)} for row in failed.to_pylist()]
 
     def write(rows: pa.RecordBatch) -> Any:
@@ -238,17 +274,3 @@ def _read(file: Path) -> list[str]:
     except (OSError, ValueError):
         return []
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-
-
-def _write(file: Path, names: list[str]) -> None:
-    """Write names, atomically. A cache that cannot be written is ignored."""
-    try:
-        if not names:
-            file.unlink(missing_ok=True)
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}.{_PROCESS}")
-        draft.write_text(json.dumps(names), "ascii")
-        draft.replace(file)
-    except OSError:
-        return
