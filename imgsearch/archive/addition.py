@@ -23,10 +23,10 @@ from imgsearch.catalog import Catalog, Entry
 from imgsearch.errors import ConfigError, ImageBusy, ImageExists, ImageNotFound
 from imgsearch.filters import composed
 from imgsearch.images import sources
+from imgsearch.images.read_ahead import Early, Read
 from imgsearch.library.ingest import Ingest, Sink, Written
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Tally
-from imgsearch.library.read_ahead import Early, Read
 from imgsearch.types import Failure, Value
 
 _LARGEST: Final = 64  # images embedded at once, so that a search waits a second at most
@@ -105,7 +105,7 @@ class Addition(Sink[Incoming, Upload]):
 
     @override
     def early(self, item: Incoming) -> Early | None:
-        return Early.of(item.place, item.read) if item.is_file else None
+        return item.early()
 
     @override
     def read(self, item: Incoming, file: Read | None = None) -> Upload:

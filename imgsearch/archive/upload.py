@@ -20,12 +20,12 @@ from imgsearch.fields import FieldType, typed
 from imgsearch.images import metadata, sources, videos
 from imgsearch.images.image_lists import SUFFIXES, ListColumns
 from imgsearch.images.list_files import ANY_COLUMNS
+from imgsearch.images.read_ahead import Early
 from imgsearch.images.regions import FIELDS as REGION_FIELDS
 from imgsearch.images.urls import file_name
 from imgsearch.images.videos import Opener
 from imgsearch.library.library import Library
 from imgsearch.library.progress import Candidate
-from imgsearch.library.read_ahead import is_local_file
 from imgsearch.types import Failure, Value, Vector
 
 OUTSIDE: Final = "that folder or list is not readable, or not inside a permitted root (see --root)"
@@ -78,11 +78,11 @@ class Incoming:
         in_folder = self.source == "folder" and self.data is None and self.reader is None
         return self.opener is not None or (in_folder and videos.is_video(self.place))
 
-    @property
-    def is_file(self) -> bool:
-        """Whether the item is an image in a local file."""
-        here = self.data is None and self.reader is None and self.opener is None
-        return here and is_local_file(self.place)
+    def early(self) -> Early | None:
+        """Return how a file is read before its turn, None for an image that is not in a file."""
+        if self.data is not None or self.reader is not None or self.opener is not None:
+            return None
+        return Early.of(self.place, self.read)
 
     def read(self) -> bytes:
         """Return the image's bytes.

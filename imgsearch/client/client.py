@@ -127,7 +127,7 @@ class Client(ServiceJobs, ServiceVectors):
             with_videos=reads_folders(sampling),
             url_hosts=web_images.allowed(url_hosts),
         )
-        downloads = web_images.downloads(url_hosts)
+        fetch = web_images.fetcher(url_hosts)
         with progress_bar(progress, on_progress) as report:
             tally = Tally(0, report, on_failure, on_ignored)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
@@ -135,10 +135,9 @@ class Client(ServiceJobs, ServiceVectors):
             inputs.count_beside(images, reading, tally.expect)
             tally.report_progress()
             form = _analysis(ocr=ocr, tags=tags, top=tag_top)
-            uploader = Uploader(self._connection, self.name, tally, fetch=downloads, form=form)
+            uploader = Uploader(self._connection, self.name, tally, fetch=fetch, form=form)
             films = VideoUploader(self._connection, self.name, tally, sampling, form)
-            ahead = web_images.ahead(chain.from_iterable(references), downloads)
-            uploader.run(films.images(ahead))
+            uploader.run(films.images(chain.from_iterable(references)))
             return tally.report()
 
     def update(

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from imgsearch import errors
 from imgsearch.client.connection import Connection, error_of
 from imgsearch.images import sources
+from imgsearch.images.read_ahead import Early, ReadAhead
 from imgsearch.images.references import Reference
 from imgsearch.images.sources import Fetch
 from imgsearch.images.urls import file_name
@@ -84,19 +86,33 @@ class Uploader:
             ImgSearchError: the service rejected a request or failed; images counted as added are
                 stored.
         """
-        for reference in references:
-            try:
-                data = sources.read(reference, fetch=self._fetch)
-            except errors.ImgSearchError as error:
-                self._tally.fail(sources.printable(reference.title), error)
-                continue
-            firsts, relabeled = self._repeats.firsts([_candidate(reference, data)])
-            for file in relabeled:
-                self._send_alone(replace(file, data=data))
-            for file in firsts:
-                self._put(file)
+        with ReadAhead(self._early) as ahead:
+            for reference, file in ahead.items(references):
+                try:
+                    data = self._read(reference) if file is None else file()
+                except errors.ImgSearchError as error:
+                    self._tally.fail(sources.printable(reference.title), error)
+                else:
+                    self._take(reference, data)
         for label in list(self._parcels):
             self._flush(label)
+
+    def _early(self, reference: Reference) -> Early | None:
+        """Return how a file is read before its turn."""
+        if reference.content is not None:
+            return None
+        return Early.of(reference.path, partial(self._read, reference))
+
+    def _read(self, reference: Reference) -> bytes:
+        return sources.read(reference, fetch=self._fetch)
+
+    def _take(self, reference: Reference, data: bytes) -> None:
+        """Add an image that was read to a parcel, unless it repeats an earlier one."""
+        firsts, relabeled = self._repeats.firsts([_candidate(reference, data)])
+        for file in relabeled:
+            self._send_alone(replace(file, data=data))
+        for file in firsts:
+            self._put(file)
 
     def _put(self, file: Candidate) -> None:
         """Add a file to its label's parcel, and send full parcels."""

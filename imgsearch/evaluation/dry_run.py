@@ -113,7 +113,7 @@ def measure(
         EncoderError: the encoder cannot be built.
     """
     encoder, step = encoders.load(**recipe.config()), Embedding(recipe)
-    fetch = web_images.downloads(url_hosts)
+    fetch = web_images.fetcher(url_hosts)
     files: list[tuple[str, bytes]] = []
     started, worked = perf_counter(), process_time()
     for reference in references:

@@ -65,12 +65,11 @@ def _run(
     reading = job.description.reading
     reached = _Reached(job, shard, attempt, on_progress)
     tally = Tally(len(images), reached, failures.append)
-    downloads = web_images.downloads(reading.get("url_hosts", ()))
     with opened(job) as library:
         report = library.add_references(
-            web_images.ahead(images, downloads),
+            images,
             tally,
-            fetch=downloads,
+            fetch=web_images.fetcher(reading.get("url_hosts", ())),
             sampling=Sampling.parse(reading.get("frames", 1.0)),
             chunk=CHUNK,
             careful=attempt > 1,

@@ -19,6 +19,7 @@ from imgsearch.fields import typed
 from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.moments import FIELDS as VIDEO_FIELDS
 from imgsearch.images.moments import file_of
+from imgsearch.images.read_ahead import Early, Read
 from imgsearch.images.references import Reference
 from imgsearch.images.sources import Fetch
 from imgsearch.library.collection_handle import CollectionHandle
@@ -26,7 +27,6 @@ from imgsearch.library.embedded_rows import embedded_records, upsert
 from imgsearch.library.file_facts import FileFacts
 from imgsearch.library.ingest import Sink, Written
 from imgsearch.library.progress import Candidate, Tally, stored_path
-from imgsearch.library.read_ahead import Early, Read, is_local_file
 from imgsearch.library.tracked_files import TrackedFiles, image_rows, read_file
 from imgsearch.types import Failure, Record, Value
 
@@ -80,34 +80,52 @@ class CollectionSink(Sink[Reference, Candidate]):
 
     @override
     def early(self, item: Reference) -> Early | None:
-        """Return how a local file is read. An unchanged one is read only if it lacks a fact."""
-        if item.content is not None or not is_local_file(item.path):
+        """Return how a file is read. An unchanged one is read only if it lacks a fact."""
+        if item.content is not None:
             return None
-        path, self._unchanged = stored_path(item), ("", "")
-        if (content := self._known_content(path)) is not None:
-            self._unchanged = path, content
+        path = stored_path(item)
+        early = Early.of(path, partial(read_file, path, self._reader(item)))
+        if early is None:
             return None
-        return Early.of(path, partial(read_file, path, self._reader(item)))
+        content = self._known_content(path)
+        if content is None:
+            self._unchanged = "", ""
+            return early
+        self._unchanged = path, content
+        return None
 
     @override
     def read(self, item: Reference, file: Read | None = None) -> Candidate:
         fields = typed(item.fields, self._handle.fields) if item.fields else {}
         self._note_undeclared(fields)
-        path, data, content = stored_path(item), b"", None
+        path = stored_path(item)
         if item.content is not None:  # an image in memory
             data = self._reader(item)()
             content = sources.content_id(data)
-        elif file is not None or (content := self._known_content(path)) is None:
-            data, state = file() if file is not None else read_file(path, self._reader(item))
-            content = self._files.note(path, state)
+        else:
+            data, content = self._file(item, path, file)
         return Candidate(path, item.label, content, data, fields=fields, place=item.place)
+
+    def _file(self, item: Reference, path: str, file: Read | None) -> tuple[bytes, str]:
+        """Return the bytes of a file, b"" if it need not be read, and its content id."""
+        if file is None:
+            content = self._known_content(path)
+            if content is not None:
+                return b"", content
+            data, state = read_file(path, self._reader(item))
+        else:
+            data, state = file()
+        self._files.note(path, state)
+        return data, state.content
 
     def _known_content(self, path: str) -> str | None:
         """Return the content id of a file that need not be read, otherwise None."""
         if path == self._unchanged[0]:
             return self._unchanged[1]
         content = self._files.unchanged(path)
-        return None if content is None or self._facts.lacks(content) else content
+        if content is None or self._facts.lacks(content):
+            return None
+        return content
 
     def _reader(self, item: Reference) -> Callable[[], bytes]:
         return partial(sources.read, item, max_pixels=self._max_pixels, fetch=self._fetch)

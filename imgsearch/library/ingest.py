@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from imgsearch.encoders.embedding import Chunk
 from imgsearch.errors import ImgSearchError
+from imgsearch.images.read_ahead import Early, Read, ReadAhead
 from imgsearch.library.progress import LARGEST, SMALLEST, BatchSize, Candidate, Tally
-from imgsearch.library.read_ahead import Early, Read, ReadAhead
 from imgsearch.library.repeated_files import RepeatedFiles
 from imgsearch.threads import DaemonPool
 from imgsearch.types import Failure

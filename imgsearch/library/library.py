@@ -158,17 +158,15 @@ class Library(Synced, VersionedImages):
             self._pipelines.insert(self.recipe, self._pipelines.with_texts(steps) if ocr else steps)
         types = self._handle.fields
         reading = replace(reading, types=types, fields=typed(fields or {}, types))
-        downloads = web_images.downloads(url_hosts)
+        fetch = web_images.fetcher(url_hosts)
         with progress_bar(progress, on_progress) as report:
             tally = Tally(0, report, on_failure, on_ignored)
             reading = replace(reading, ignored=tally.ignore, note=tally.note)
             references = [inputs.references(source, reading) for source in images]
             inputs.count_beside(images, reading, tally.expect)
             tally.report_progress()
-            ahead = web_images.ahead(chain.from_iterable(references), downloads)
-            return self._load(
-                ahead, tally, ocr=ocr, steps=steps, fetch=downloads, sampling=sampling
-            )
+            items = chain.from_iterable(references)
+            return self._load(items, tally, ocr=ocr, steps=steps, fetch=fetch, sampling=sampling)
 
     @override
     def search(

@@ -1,12 +1,14 @@
 """Images by URL in queries, which are downloaded through the guard of `imgsearch.images.urls`."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from imgsearch.images import web_images
 from imgsearch.images.files import missing
 from imgsearch.query import Query, is_url
+from imgsearch.threads import DaemonPool
 
+_AT_ONCE: Final = 8  # downloads, mostly from one server
 T = TypeVar("T")
 
 
@@ -30,10 +32,14 @@ def all_downloaded(queries: Sequence[T], hosts: Sequence[str] | None) -> list[T 
     urls = dict.fromkeys(url for query in queries for url in _urls(query))
     if not urls:
         return list(queries)
-    fetch = web_images.downloads(hosts)
+    fetch = web_images.fetcher(hosts)
     if fetch is None:
         raise missing(next(iter(urls)))
-    data = {url: fetch(url) for url in fetch.ahead(urls, str)}
+    pool = DaemonPool(_AT_ONCE, "imgsearch-downloads")
+    try:
+        data = dict(zip(urls, pool.map(fetch, urls), strict=True))
+    finally:
+        pool.close(0)  # after an error nothing is waited for
     return [_with_bytes(query, data) if _urls(query) else query for query in queries]
 
 

@@ -13,11 +13,11 @@ from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.errors import ImgSearchError, SourceError
 from imgsearch.filters import Field
 from imgsearch.images import sources
+from imgsearch.images.read_ahead import Read
 from imgsearch.images.regions import FIELDS
 from imgsearch.library.embedded_rows import embedded_records, upsert
 from imgsearch.library.ingest import Sink, Written
 from imgsearch.library.progress import Candidate, Tally
-from imgsearch.library.read_ahead import Read
 from imgsearch.types import Failure, Record, Value
 
 _BATCH: Final = 500  # records compared at once

@@ -51,13 +51,15 @@ class TrackedFiles:
         content = self.index.content(path, stat)
         if content is None or content not in self.index.labels:
             return None
-        self._note(path, FileRead(content, stat))
+        self.note(path, FileRead(content, stat))
         return content
 
-    def note(self, path: str, file: FileRead) -> str:
-        """Note that a file was read; return its content id."""
-        self._note(path, file)
-        return file.content
+    def note(self, path: str, file: FileRead) -> None:
+        """Note the content of a file, which is saved once an image with this content is stored."""
+        if file.content in self._stored:
+            self._ready[path] = file
+        else:
+            self._waiting.setdefault(file.content, {})[path] = file
 
     def is_settled(self, path: str, content: str, label: str | None) -> bool:
         """Return whether a file's image is known to be stored with this path and label."""
@@ -117,12 +119,6 @@ class TrackedFiles:
             self.index.begin()
             collection.upsert(rows)
 
-    def _note(self, path: str, file: FileRead) -> None:
-        if file.content in self._stored:
-            self._ready[path] = file
-        else:
-            self._waiting.setdefault(file.content, {})[path] = file
-
     def _earlier(self, collection: Collection, ready: dict[str, FileRead]) -> dict[str, set[str]]:
         """Return the contents that were stored with each path."""
         contents: dict[str, set[str]] = {}
@@ -147,9 +143,12 @@ def read_file(path: str, read: Callable[[], bytes]) -> tuple[bytes, FileRead]:
     Raises:
         SourceError: the file cannot be read.
     """
-    now, stat = time_ns(), FileStat.of(path)
+    now = time_ns()
+    stat = FileStat.of(path)
     data = read()
-    return data, FileRead(sources.content_id(data), None if stat is None else stat.settled(now))
+    if stat is not None:
+        stat = stat.settled(now)
+    return data, FileRead(sources.content_id(data), stat)
 
 
 def drop_paths(

@@ -113,7 +113,7 @@ def test_an_unreadable_object_is_a_failure(bucket, photos):
         assert report.added == 1
         with pytest.raises(SourceError, match=r"missing.png.*: no such object or prefix"):
             library.add(missing, url_hosts=HOSTS)
-    fetch = web_images.downloads(HOSTS)
+    fetch = web_images.fetcher(HOSTS)
     with pytest.raises(SourceError, match="no such object or bucket"):
         read(missing, fetch=fetch)
     assert read(url.replace("/?", "/b.png?"), fetch=fetch) == photos[1]
@@ -169,7 +169,7 @@ def test_an_endpoint_must_be_public_or_allowed_and_urls_may_be_off(bucket, photo
         inputs.references(url, Reading(url_hosts=None))
     # a cell of a list is checked as well
     with pytest.raises(SourceError, match="no public address"):
-        read(url.replace("/?", "/a.png?"), fetch=web_images.downloads(()))
+        read(url.replace("/?", "/a.png?"), fetch=web_images.fetcher(()))
 
 
 def test_wrong_keys_fail_without_a_secret_in_the_message(bucket, photos, monkeypatch):
@@ -191,7 +191,7 @@ def test_urls_with_secrets_or_in_another_form_are_refused(url):
         BucketUrl.parse(url)
     assert "geheim" not in str(error.value).replace("option 'secret'", "")
     with pytest.raises(ImgSearchError):
-        read(url, fetch=web_images.downloads(()))
+        read(url, fetch=web_images.fetcher(()))
 
 
 def test_bucket_urls_have_one_form():

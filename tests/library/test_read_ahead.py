@@ -1,87 +1,43 @@
-"""Files are read in threads before their turn; their order, errors and memory stay bounded."""
+"""Loads read several files at once."""
 
-from itertools import count, islice
-from threading import Barrier
+import http.server
+import threading
 
 import pytest
 
-from imgsearch.errors import SourceError
-from imgsearch.library.read_ahead import Early, ReadAhead
+import imgsearch
+from tests.pictures import write
+
+WAIT = 30  # seconds; a barrier breaks then, and the reads fail
 
 
 @pytest.fixture
-def reading():
-    """Return a function that makes a `ReadAhead` of an `early`, closed after the test."""
-    opened = []
+def site(tmp_path):
+    """Serve four pictures, each pair only while two requests are underway; return their URLs."""
+    files = write(tmp_path / "fotos", 4)
+    both = threading.Barrier(2, timeout=WAIT)
 
-    def reading(early):
-        opened.append(ReadAhead(early))
-        return opened[-1]
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            both.wait()
+            data = files[int(self.path[1:-4])].read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
 
-    yield reading
-    for ahead in opened:
-        ahead.close()
+        def log_message(self, *_):
+            pass
 
-
-def taken(numbers, seen):
-    """Yield the numbers, and note each one that was taken."""
-    for number in numbers:
-        seen.append(number)
-        yield number
-
-
-def test_eight_files_are_read_at_once_and_keep_their_order(reading):
-    together = Barrier(8, timeout=30)  # breaks unless eight reads meet
-
-    def early(number):
-        return Early(1, lambda: (together.wait() >= 0, number))
-
-    results = [file() for _, file in reading(early).items(range(16))]
-    assert results == [(True, number) for number in range(16)]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield [f"http://127.0.0.1:{server.server_port}/{n}.png" for n in range(4)]
+        server.shutdown()
+        thread.join()
 
 
-def test_nothing_is_taken_beyond_an_item_that_waits_for_its_turn(reading):
-    seen = []
-    ahead = reading(lambda number: None if number == 3 else Early(1, lambda: number))
-    items = ahead.items(taken(range(6), seen))
-    item, file = next(items)
-    assert (item, file()) == (0, 0)
-    assert seen == [0, 1, 2, 3]
-    assert [item for item, _ in islice(items, 2)] == [1, 2]
-    assert seen == [0, 1, 2, 3]
-    assert next(items) == (3, None)
-    assert [item for item, _ in items] == [4, 5]
-
-
-def test_files_of_32_mb_and_256_items_are_taken_at_most(reading):
-    seen = []
-    next(reading(lambda _: Early(10 * 2**20, lambda: None)).items(taken(count(), seen)))
-    assert len(seen) == 4  # 30 MB leave room for a last one
-    seen.clear()
-    next(reading(lambda _: Early(1, lambda: None)).items(taken(count(), seen)))
-    assert len(seen) == 256
-
-
-def test_errors_come_in_their_turn(reading):
-    def fails():
-        raise SourceError("gone")
-
-    def source():
-        yield from range(3)
-        raise SourceError("the list ends here")
-
-    ahead = reading(lambda number: Early(1, fails if number == 1 else lambda: number))
-    items = ahead.items(source())
-    assert next(items)[1]() == 0
-    with pytest.raises(SourceError, match="gone"):
-        next(items)[1]()
-    assert next(items)[1]() == 2
-    with pytest.raises(SourceError, match="the list ends here"):
-        next(items)
-
-
-def test_size_of_a_missing_file_is_zero(tmp_path):
-    (tmp_path / "a").write_bytes(b"123")
-    assert Early.of(str(tmp_path / "a"), bytes).size == 3
-    assert Early.of(str(tmp_path / "b"), bytes).size == 0
-    assert Early.of("a\0b", bytes).size == 0
+def test_add_downloads_images_at_the_same_time(site):
+    with imgsearch.open("memory://reading-urls", model="classic") as library:
+        report = library.add(site, url_hosts=["127.0.0.0/8"])
+        assert (report.added, report.failed) == (4, 0)

@@ -5,12 +5,10 @@ connection uses a checked address. Redirects repeat all steps.
 """
 
 from imgsearch.images.urls.addresses import Guard, is_public
-from imgsearch.images.urls.downloads import Downloads
 from imgsearch.images.urls.fetch import Fetched, UrlLimits, fetch, fetcher, save
 from imgsearch.images.urls.target import file_name
 
 __all__ = [
-    "Downloads",
     "Fetched",
     "Guard",
     "UrlLimits",

@@ -1,4 +1,4 @@
-"""Reads the files of coming items in threads, because a file on a network disk takes 20 ms."""
+"""Reads coming images in threads: a file on a network disk takes 20 ms, a download takes longer."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,15 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
+from typing_extensions import override
+
 from imgsearch.images.files import expand, is_remote
 from imgsearch.images.image_lists import URL
 from imgsearch.images.moments import moment_of
 from imgsearch.images.tar_shards import member_of
 from imgsearch.threads import DaemonPool
+from imgsearch.types import Closeable
 
-_THREADS: Final = 8
+_THREADS: Final = 8  # also the connections at once, mostly to one server
 _MOST: Final = 256  # items
 _BYTES: Final = 32 * 2**20  # of files that wait for their turn, beside the last one
+UNKNOWN: Final = _BYTES // 16
+"""The size in bytes that is assumed for an image which has not arrived: 16 of them wait at most."""
+
 T = TypeVar("T")
 Read: TypeAlias = Callable[[], Any]
 
@@ -31,30 +37,43 @@ class Early:
     read: Read
 
     @classmethod
-    def of(cls, path: str, read: Read) -> "Early":
-        """Return how a file is read. The size of a missing file is 0."""
+    def of(cls, path: str, read: Read) -> "Early | None":
+        """Return how the image at a path is read, None if it is a part of a tar file or video.
+
+        The size of a missing file is 0.
+
+        >>> Early.of("cat.jpg", bytes).size, Early.of("clip.mp4#t=12", bytes)
+        (0, None)
+        """
+        name = expand(path)
+        if is_remote(name):
+            return cls(UNKNOWN, read)
+        if not name or URL.match(name) or member_of(name) or moment_of(name):
+            return None
         try:
-            return cls(Path(path).stat().st_size, read)
+            return cls(Path(name).stat().st_size, read)
         except (OSError, ValueError):
             return cls(0, read)
 
 
-def is_local_file(path: str) -> bool:
-    """Return whether an image is a whole local file, not a URL or a part of a tar or video.
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[T]):
+    """An item that was taken from the source, with its file and the file's size in bytes."""
 
-    >>> is_local_file("cat.jpg"), is_local_file("clip.mp4#t=12"), is_local_file("s3://a/cat.jpg")
-    (True, False, False)
-    """
-    name = expand(path)
-    remote = is_remote(name) or URL.match(name)
-    return bool(name) and not (remote or member_of(name) or moment_of(name))
+    item: T
+    file: "Future[Any] | None" = None
+    size: int = 0
 
 
-class ReadAhead(Generic[T]):
+class ReadAhead(Closeable, Generic[T]):
     """Yields items in their order, each with the function that returns its file.
 
     `early` returns how an item is read before its turn, or None; then no later item is taken until
     its turn comes. So a source that holds images in memory is not taken ahead.
+
+    >>> with ReadAhead(lambda name: Early(1, name.upper)) as ahead:
+    ...     [(name, file()) for name, file in ahead.items(["a", "b"])]
+    [('a', 'A'), ('b', 'B')]
     """
 
     def __init__(self, early: Callable[[T], Early | None]) -> None:
@@ -63,8 +82,9 @@ class ReadAhead(Generic[T]):
 
     def items(self, items: Iterable[T]) -> Iterator[tuple[T, Read | None]]:
         """Yield the items. An error of the source is raised after the items before it."""
-        source, error = iter(items), None
-        waiting: deque[tuple[T, Future[Any] | None, int]] = deque()
+        source = iter(items)
+        waiting: deque[_Waiting[T]] = deque()
+        error: Exception | None = None
         more = True
         while True:
             while more and self._has_room(waiting):
@@ -76,23 +96,29 @@ class ReadAhead(Generic[T]):
                     more, error = False, fault
             if not waiting:
                 break
-            item, file, _ = waiting.popleft()
-            yield item, None if file is None else file.result
+            first = waiting.popleft()
+            if first.file is None:
+                yield first.item, None
+            else:
+                yield first.item, first.file.result
         if error is not None:
             raise error
 
+    @override
     def close(self) -> None:
         """Drop the reads that have not begun, and wait for none: a file may hang."""
         self._pool.close(0)
 
-    def _begun(self, item: T) -> tuple[T, "Future[Any] | None", int]:
-        if (early := self._early(item)) is None:
-            return item, None, 0
-        return item, self._pool.submit(early.read), early.size
+    def _begun(self, item: T) -> _Waiting[T]:
+        early = self._early(item)
+        if early is None:
+            return _Waiting(item)
+        return _Waiting(item, self._pool.submit(early.read), early.size)
 
     @staticmethod
-    def _has_room(waiting: "deque[tuple[T, Future[Any] | None, int]]") -> bool:
+    def _has_room(waiting: deque[_Waiting[T]]) -> bool:
         if not waiting:
             return True
-        held = sum(size for _, _, size in waiting)
-        return waiting[-1][1] is not None and len(waiting) < _MOST and held < _BYTES
+        if waiting[-1].file is None or len(waiting) == _MOST:
+            return False
+        return sum(one.size for one in waiting) < _BYTES
