@@ -7,16 +7,19 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
 
+from typing_extensions import override
+
 from imgsearch.archive.archive import Archive
 from imgsearch.archive.priority import Traffic
 from imgsearch.backends import Collection
-from imgsearch.catalog import State
+from imgsearch.catalog import Entry, State
 from imgsearch.errors import ImgSearchError, MigrationIncomplete
 from imgsearch.evaluation.model_comparison import SAMPLE, compare_models
+from imgsearch.images.read_ahead import Early
 from imgsearch.library.ingest import Ingest, Pace
 from imgsearch.library.migration import Migration, MigrationOptions, MigrationReport, recipe_of
 from imgsearch.library.progress import Progress
-from imgsearch.library.stored_files import file_fault, read_file
+from imgsearch.library.stored_files import StoredFiles
 from imgsearch.types import Failure, Record
 
 _LARGEST: Final = 64  # images embedded at once, so that a search waits a second at most
@@ -58,6 +61,46 @@ class _Yielding(Pace):
         self.traffic.give_way(worked, self.canceled)
 
 
+class _Originals(StoredFiles):
+    """Reads the originals of a collection's images."""
+
+    def __init__(self, archive: Archive, collection: str) -> None:
+        self._archive, self._collection = archive, collection
+
+    @override
+    def read(self, record: Record) -> bytes:
+        entry = self._entry(record)
+        if entry is None:
+            return super().read(record)
+        return self._archive.picture(entry.id)
+
+    @override
+    def early(self, record: Record) -> Early | None:
+        entry = self._entry(record)
+        if entry is None:
+            return super().early(record)
+        if entry.original:  # a frame of a video, which is decoded to read it
+            return None
+        return Early(entry.size, partial(self._archive.picture, entry.id))
+
+    @override
+    def fault(self, record: Record) -> ImgSearchError | None:
+        entry = self._entry(record)
+        if entry is not None and entry.stored:
+            return None
+        return super().fault(record)
+
+    def _entry(self, record: Record) -> Entry | None:
+        """Return a catalog entry of an image.
+
+        It is None for an image from before the library became part of the archive.
+        """
+        catalog = self._archive.catalog
+        rows = catalog.of_contents(self._collection, [record.id], states=_STATES)
+        entries = rows.get(record.id)
+        return entries[0] if entries else None
+
+
 def migration_of(
     archive: Archive,
     collection: str,
@@ -71,19 +114,6 @@ def migration_of(
         CollectionNotFound: the collection does not exist.
         SchemaMismatch: another program created the collection, or it has no fingerprint.
     """
-
-    def read_original(record: Record) -> bytes:
-        rows = archive.catalog.of_contents(collection, [record.id], states=_STATES)
-        if not rows.get(record.id):  # from before the library became part of the archive
-            return read_file(record)
-        return archive.picture(rows[record.id][0].id)
-
-    def fault(record: Record) -> ImgSearchError | None:
-        rows = archive.catalog.of_contents(collection, [record.id], states=_STATES)
-        if rows.get(record.id) and rows[record.id][0].stored:
-            return None
-        return file_fault(record)
-
     ingest = partial(
         Ingest,
         largest=_LARGEST,
@@ -92,8 +122,7 @@ def migration_of(
         canceled=canceled,
     )
     return archive.existing(collection).migration(
-        read_image=read_original,
-        fault=fault,
+        files=_Originals(archive, collection),
         ingest=ingest,
         canceled=canceled,
         on_filled=on_filled,

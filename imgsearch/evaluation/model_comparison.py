@@ -18,8 +18,7 @@ from imgsearch.evaluation.metrics import Measures, measure
 from imgsearch.evaluation.options import EvaluationOptions
 from imgsearch.evaluation.stored import StoredGallery, search_stored, stored
 from imgsearch.evaluation.transforms import TRANSFORMS
-from imgsearch.library.shadow_sink import ReadImage
-from imgsearch.library.stored_files import read_file
+from imgsearch.library.stored_files import ReadImage, read_file
 from imgsearch.types import Pixels, Record
 
 SAMPLE: Final = 200

@@ -16,6 +16,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from imgsearch import encoders
+from imgsearch.encoders import Recipe
 from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Chunk, Embedding
 from imgsearch.fields import typed
@@ -284,10 +285,11 @@ class Library(Synced, VersionedImages):
     def quarantine(
         self, steps: "Pipeline | None" = None, *, ocr: bool = False, careful: bool = False
     ) -> Quarantine:
-        """Return `ingest` with these steps, but for images that kill the process or hang.
+        """Return a `Quarantine` that runs `ingest` with these steps.
 
-        Such an image fails alone when the load runs again. With `careful`, images are embedded in a
-        child process. Close it after the load.
+        An image that kills the process fails alone when the load runs again, and an image that
+        hangs fails alone in the same load. With `careful`, all images are embedded in a child
+        process. Close the quarantine after the load.
         """
         return Quarantine(
             partial(self.ingest, steps=steps, ocr=ocr),
@@ -392,9 +394,16 @@ class Library(Synced, VersionedImages):
 
     @override
     def _migration_engine(self) -> MigrationEngine:
+        return MigrationEngine(self._migration_quarantine, detects=self._regions is not None)
+
+    def _migration_quarantine(self, recipe: Recipe) -> Quarantine:
+        """Return the quarantine of a migration to the model of `recipe`."""
         steps = self._steps.get("image")
-        return MigrationEngine(
-            lambda recipe: self._pipelines.insert(recipe, steps), detects=self._regions is not None
+        return Quarantine(
+            self._pipelines.insert(recipe, steps),
+            lambda: Embedding(recipe, self._regions, self.max_pixels),
+            suspects=Suspects.of(self._handle.backend, self.name, migration=True),
+            probes=steps is not None,
         )
 
     def _hits(

@@ -15,13 +15,11 @@ from imgsearch import encoders
 from imgsearch.backends import Collection, Schema, versions
 from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.encoders import Encoder, Recipe
-from imgsearch.encoders.embedding import Chunk
 from imgsearch.encoders.own import ImageModel
 from imgsearch.encoders.registered import model_name
 from imgsearch.errors import (
     CollectionNotFound,
     ConfigError,
-    ImgSearchError,
     SchemaMismatch,
 )
 from imgsearch.filters import Filter
@@ -29,10 +27,11 @@ from imgsearch.library.collection_handle import CollectionHandle
 from imgsearch.library.duplicate_memory import DuplicateMemory
 from imgsearch.library.ingest import Ingest
 from imgsearch.library.progress import Progress, Report, Tally
-from imgsearch.library.shadow_sink import ReadImage, ShadowSink
-from imgsearch.library.stored_files import file_fault, read_file
+from imgsearch.library.quarantine import Quarantine
+from imgsearch.library.shadow_sink import ShadowSink
+from imgsearch.library.stored_files import ReadImage, StoredFiles
 from imgsearch.text import counted
-from imgsearch.types import Failure, Record
+from imgsearch.types import Failure
 
 _BATCH: Final = 500  # records looked up at once
 _PASSES: Final = 20  # a library that grows faster than it is embedded is not switched
@@ -74,16 +73,15 @@ class MigrationReport:
 class MigrationEngine:
     """How a migration reads and embeds images.
 
-    `pipeline` returns the pipeline for a recipe. `detects` says whether it finds regions. `ingest`
-    builds the load engine, which ends early when `canceled` returns True. `fault` returns an error
-    if an image's bytes are missing, without reading them. `on_filled` is called with the former and
-    the new collection once all images are embedded, before a switch.
+    `quarantine` returns the pipeline for a recipe, in which an image that kills the process fails
+    alone. `detects` says whether it finds regions. `files` reads the images. `ingest` builds the
+    load engine, which ends early when `canceled` returns True. `on_filled` is called with the
+    former and the new collection once all images are embedded, before a switch.
     """
 
-    pipeline: Callable[[Recipe], Callable[[Chunk], Any]]
+    quarantine: Callable[[Recipe], Quarantine]
     detects: bool = False
-    read_image: ReadImage = read_file
-    fault: Callable[[Record], ImgSearchError | None] = file_fault
+    files: StoredFiles = field(default_factory=StoredFiles)
     ingest: Callable[..., Ingest[Any, Any]] = field(default=Ingest)
     canceled: Callable[[], bool] = lambda: False
     on_filled: Callable[[Collection, Collection], None] | None = None
@@ -114,7 +112,7 @@ class Migration:
     @property
     def read_image(self) -> ReadImage:
         """The function that returns an image's bytes."""
-        return self._engine.read_image
+        return self._engine.files.read
 
     @property
     def current(self) -> Collection:
@@ -180,7 +178,7 @@ class Migration:
                 recipe.model, former_model, tally.report(), missing, switched=False
             )
         shadow = self._begin(schema)
-        sink = ShadowSink(current, shadow, tally, self._engine.read_image)
+        sink = ShadowSink(current, shadow, tally, self._engine.files)
         complete = self._fill(sink, recipe)
         if complete and self._engine.on_filled is not None:
             self._engine.on_filled(current, shadow)
@@ -254,8 +252,8 @@ class Migration:
         return False
 
     def _embed(self, sink: ShadowSink, recipe: Recipe, *, update: bool) -> None:
-        engine = self._engine.ingest(sink, self._engine.pipeline(recipe))
-        engine.run(sink.missing(update=update))
+        with self._engine.quarantine(recipe) as quarantine:
+            self._engine.ingest(sink, quarantine).run(sink.missing(update=update))
 
     def _settle(self, recipe: Recipe, tally: Tally, failed: set[str]) -> None:
         """Carry over images that reached the former collection around the switch."""
@@ -267,10 +265,10 @@ class Migration:
         except (CollectionNotFound, IndexError):  # another program dropped it
             pass
         else:
-            current, read_image = self._handle.required(), self._engine.read_image
+            current = self._handle.required()
             memory = DuplicateMemory(self._store, current)
             memory.take(DuplicateMemory(self._store, before))
-            sink = ShadowSink(before, current, tally, read_image, failed=failed)
+            sink = ShadowSink(before, current, tally, self._engine.files, failed=failed)
             self._embed(sink, recipe, update=False)
         versions.settle(self._store, self._name)
 
@@ -282,7 +280,10 @@ class Migration:
             known = {} if shadow is None else shadow.get([record.id for record in batch])
             tally.count("skipped", len(known))
             for record in batch:
-                if record.id not in known and (error := self._engine.fault(record)) is not None:
+                if record.id in known:
+                    continue
+                error = self._engine.files.fault(record)
+                if error is not None:
                     tally.fail(str(record.fields.get("path") or record.id), error)
                     missing += 1
         return missing

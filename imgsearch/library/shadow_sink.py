@@ -1,7 +1,8 @@
 """Writes the images of a model change to the collection that will replace the current one."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -13,23 +14,21 @@ from imgsearch.backends.regions import WHOLE, has_regions
 from imgsearch.errors import ImgSearchError, SourceError
 from imgsearch.filters import Field
 from imgsearch.images import sources
-from imgsearch.images.read_ahead import Read
+from imgsearch.images.read_ahead import Early, Read
 from imgsearch.images.regions import FIELDS
 from imgsearch.library.embedded_rows import embedded_records, upsert
 from imgsearch.library.ingest import Sink, Written
 from imgsearch.library.progress import Candidate, Tally
+from imgsearch.library.stored_files import StoredFiles
 from imgsearch.types import Failure, Record, Value
 
 _BATCH: Final = 500  # records compared at once
-
-ReadImage = Callable[[Record], bytes]
-"""A function that returns the bytes of a stored image, or raises an `ImgSearchError`."""
 
 
 class ShadowSink(Sink[Record, Candidate]):
     """Writes records of the collection `current` with new vectors to the collection `shadow`.
 
-    Ids, labels and all other fields are kept. `read_image` returns an image's bytes. An image whose
+    Ids, labels and all other fields are kept. `files` reads the images. An image whose
     bytes cannot be read, or have changed, fails and is missing from the shadow. `failed` holds the
     ids of these images, and of images that a user's steps left out; a later sink of the same
     migration gets them, and does not count known images again. `changes` counts the images that
@@ -41,12 +40,12 @@ class ShadowSink(Sink[Record, Candidate]):
         current: Collection,
         shadow: Collection,
         tally: Tally,
-        read_image: ReadImage,
+        files: StoredFiles,
         *,
         failed: set[str] | None = None,
     ) -> None:
         self._current, self._shadow, self.tally = current, shadow, tally
-        self._read_image = read_image
+        self._files = files
         self._whole = WHOLE if has_regions(current) else None
         self._records: dict[str, Record] = {}  # by id, until the image is written
         # whether the images that the shadow had at first were counted
@@ -84,16 +83,20 @@ class ShadowSink(Sink[Record, Candidate]):
         self.changes += self._shadow.delete(removed)
 
     @override
+    def early(self, item: Record) -> Early | None:
+        early = self._files.early(item)
+        if early is None:
+            return None
+        return Early(early.size, partial(self._checked, item, early.read))
+
+    @override
     def read(self, item: Record, file: Read | None = None) -> Candidate:
-        path = self.path(item)
         try:
-            data = self._read_image(item)
-            if sources.content_id(data) != item.id:
-                raise SourceError(f"{path}: the file has changed since it was added.")
+            data = self._checked(item) if file is None else file()
         except ImgSearchError:
             self._fail([item.id])
             raise
-        return Candidate(path, str(item.fields.get("label", "")), item.id, data)
+        return Candidate(self.path(item), str(item.fields.get("label", "")), item.id, data)
 
     @override
     def path(self, item: Record) -> str:
@@ -139,6 +142,17 @@ class ShadowSink(Sink[Record, Candidate]):
     @override
     def finish(self) -> None:
         self._shadow.flush()
+
+    def _checked(self, item: Record, read: Read | None = None) -> bytes:
+        """Return the bytes of an image. Thread-safe.
+
+        Raises:
+            ImgSearchError: they cannot be read, or have changed.
+        """
+        data: bytes = self._files.read(item) if read is None else read()
+        if sources.content_id(data) != item.id:
+            raise SourceError(f"{self.path(item)}: the file has changed since it was added.")
+        return data
 
     def _fail(self, ids: Iterable[str]) -> None:
         for id_ in ids:

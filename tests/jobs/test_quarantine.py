@@ -1,6 +1,7 @@
 """An image that kills the process or hangs fails alone, in `add` and in each shard."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -105,6 +106,33 @@ def test_add_goes_on_after_an_image_that_crashes(photos, tmp_path):
     healed = command(tmp_path, *add, poison=False)
     assert re.search(r"Added 1 image in .* s; 11 skipped", healed.stderr)
     assert list((tmp_path / "cache/suspects").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "kinds", [("crash",), pytest.param(("crash", "hang"), marks=pytest.mark.nightly)]
+)
+def test_migration_goes_on_after_images_that_crash_or_hang(photos, tmp_path, kinds):
+    folder, poison = photos
+    lines = (tmp_path / "poison").read_text().splitlines()
+    (tmp_path / "poison").write_text("\n".join(lines[: len(kinds)]))
+    with imgsearch.open(tmp_path / "photos.db", model="classic") as library:
+        library.add(folder)
+    migrate = ("migrate", "--db", "photos.db", "--model", "lite", "--yes", "--sample", 0)
+    killed = command(tmp_path, *migrate)
+    # an image that hangs is noticed in the same run, and images after it cannot kill the process
+    assert killed.returncode == -9 or (len(kinds) == 2 and killed.returncode == 1), killed.stderr
+    again = command(tmp_path, *migrate, "--report", "failures.jsonl", "--json")
+    assert again.returncode == 1, again.stderr  # not switched, because images are missing
+    failures = list(map(json.loads, (tmp_path / "failures.jsonl").read_text().splitlines()))
+    assert {(f["path"], f["error"]) for f in failures} == {
+        (str(poison[kind]), "ImageCrashed") for kind in kinds
+    }
+    assert len(failures) == len(kinds)
+    report = json.loads(again.stdout)
+    assert (report["missing"], report["switched"]) == (len(kinds), False)
+    with imgsearch.open(tmp_path / "photos.db") as library:
+        assert library.shadow.count() == 12 - len(kinds)
+    assert len(list((tmp_path / "cache/suspects").iterdir())) == 1
 
 
 def test_shard_that_kills_its_process_thrice_is_given_up(photos, tmp_path):

@@ -1,4 +1,4 @@
-"""Loads read several files at once."""
+"""Loads and migrations read several files at once."""
 
 import http.server
 import threading
@@ -6,6 +6,8 @@ import threading
 import pytest
 
 import imgsearch
+from imgsearch.library.migration import MigrationOptions, recipe_of
+from imgsearch.library.stored_files import StoredFiles
 from tests.pictures import write
 
 WAIT = 30  # seconds; a barrier breaks then, and the reads fail
@@ -41,3 +43,23 @@ def test_add_downloads_images_at_the_same_time(site):
     with imgsearch.open("memory://reading-urls", model="classic") as library:
         report = library.add(site, url_hosts=["127.0.0.0/8"])
         assert (report.added, report.failed) == (4, 0)
+
+
+class InPairs(StoredFiles):
+    """Reads a file only while another one is read."""
+
+    def __init__(self):
+        self.both = threading.Barrier(2, timeout=WAIT)
+
+    def read(self, record):
+        self.both.wait()
+        return super().read(record)
+
+
+def test_migration_reads_files_at_the_same_time(tmp_path):
+    files = write(tmp_path / "fotos", 4)
+    with imgsearch.open("memory://reading-files", model="classic") as library:
+        library.add(*files)
+        migration = library.migration(files=InPairs())
+        report = migration.run(recipe_of("lite"), MigrationOptions(switch=True))
+        assert (report.load.added, report.missing, report.switched) == (4, 0, True)
