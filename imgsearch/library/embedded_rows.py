@@ -33,12 +33,14 @@ def embedded_records(
 
 def _record(row: Mapping[str, Any], vector: Vector, file: Candidate) -> Record:
     """Return a row's record. Fields from the source win over fields from a user's steps."""
-    label, path = row.get("label"), row["source"]
     own = json.loads(row.get("fields") or "{}")
-    fields = {
-        "path": file.path if path == file.place else path,
-        "label": (file.label or "") if label is None else label,
-    }
+    path = row["source"]
+    if path == file.place:  # an image without a path
+        path = file.path
+    label = row.get("label")
+    if label is None:  # no step has set it
+        label = file.label or ""
+    fields = {"path": path, "label": label}
     fields |= {name: row[name] for name in REGION_FIELDS if name in row}
     return Record(row["id"], vector, {**own, **file.fields, **fields})
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from imgsearch.backends.bulk import BulkImporter
+from imgsearch.backends.bulk import BulkImporter, ImportTask
 from imgsearch.errors import BackendError, BackendUnavailable, ImgSearchError
 from imgsearch.library.import_state import ImportFile, ImportFolder, ImportState
 
@@ -41,8 +41,9 @@ class ImportTasks:
             return
         tasks = self._importer.tasks()
         listed = {task.id for task in tasks}
-        if forgotten := [file for file in self._in_state("sent") if file.task not in listed]:
-            raise LostTaskError(forgotten[0].task)
+        for file in self._in_state("sent"):
+            if file.task not in listed:
+                raise LostTaskError(file.task)
         used = {file.task for file in self._state.files if file.task}
         by_path = {path: task.id for task in tasks if task.id not in used for path in task.files}
         for file in sending:
@@ -76,18 +77,28 @@ class ImportTasks:
             if task.state == "running":
                 continue
             changed = True
-            for file in self._state.files:
-                if file.task == id_:
-                    self._end(file, "" if task.state == "done" else task.reason or "no reason")
+            self._end_all([file for file in self._state.files if file.task == id_], task)
         if changed:
             self._folder.write(self._state)
             self._progress()
 
-    def _end(self, file: ImportFile, fault: str) -> None:
-        if not fault:
-            file.state = "done"
-            return
-        file.state, file.task, file.attempts = "waiting", "", file.attempts + 1
+    def _end_all(self, files: Iterable[ImportFile], task: ImportTask) -> None:
+        """Note the end of a task for its files."""
+        for file in files:
+            if task.state == "done":
+                file.state = "done"
+            else:
+                self._try_again(file, task.reason or "no reason")
+
+    def _try_again(self, file: ImportFile, fault: str) -> None:
+        """Let a file wait for another task.
+
+        Raises:
+            BackendError: it has failed three times.
+        """
+        file.state = "waiting"
+        file.task = ""
+        file.attempts += 1
         if file.attempts == TRIES:
             file.attempts = 0
             self._folder.write(self._state)
