@@ -1,4 +1,4 @@
-"""An image that kills the process or hangs fails alone, in `add` and in each shard."""
+"""An image that kills the process or hangs fails alone, wherever images are embedded."""
 
 import hashlib
 import json
@@ -16,8 +16,9 @@ from imgsearch.backends.vectors.folder import JobFolder
 from imgsearch.encoders import Recipe
 from imgsearch.encoders.embedding import Embedding
 from imgsearch.encoders.isolated import IsolatedEmbedding
-from imgsearch.errors import ModelNotFound
+from imgsearch.errors import BackendUnavailable, ModelNotFound
 from tests import pictures
+from tests.soak.service import service
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ  # noqa: TID251 - children get it
@@ -34,16 +35,20 @@ def photos(tmp_path):
     return tmp_path / "fotos", poison
 
 
+def hooks(tmp_path, *, poison=True):
+    """Return the environment in which photos are poison."""
+    folders = [str(ROOT / "tests/jobs/hooks")] if poison else []
+    return {
+        "PYTHONPATH": os.pathsep.join([*folders, str(ROOT)]),
+        "IMGSEARCH_TEST_POISON": str(tmp_path / "poison"),
+        "IMGSEARCH_CACHE": str(tmp_path / "cache"),
+    }
+
+
 def command(tmp_path, *words, poison=True, timeout=240):
-    hooks = [str(ROOT / "tests/jobs/hooks")] if poison else []
     return subprocess.run(
         [sys.executable, "-m", "imgsearch", *map(str, words)],
-        env={
-            **ENVIRONMENT,
-            "PYTHONPATH": os.pathsep.join([*hooks, str(ROOT)]),
-            "IMGSEARCH_TEST_POISON": str(tmp_path / "poison"),
-            "IMGSEARCH_CACHE": str(tmp_path / "cache"),
-        },
+        env={**ENVIRONMENT, **hooks(tmp_path, poison=poison)},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -177,27 +182,86 @@ with opened(Path("data"), roots=[folder]) as archive:
 """
 
 
+def add_to_archive(folder, tmp_path):
+    """Add a folder to an archive; return the exit status and the lines of the output."""
+    done = subprocess.run(
+        [sys.executable, "-c", ARCHIVE, str(folder)],
+        env={**ENVIRONMENT, **hooks(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
 def test_archive_goes_on_after_an_image_that_crashes(photos, tmp_path):
     folder, poison = photos
     (tmp_path / "poison").write_text((tmp_path / "poison").read_text().splitlines()[0])
-    program = [sys.executable, "-c", ARCHIVE, str(folder)]
-    outcomes = []
-    for _ in range(3):
-        done = subprocess.run(
-            program,
-            env={
-                **ENVIRONMENT,
-                "PYTHONPATH": os.pathsep.join([str(ROOT / "tests/jobs/hooks"), str(ROOT)]),
-                "IMGSEARCH_TEST_POISON": str(tmp_path / "poison"),
-                "IMGSEARCH_CACHE": str(tmp_path / "cache"),
-            },
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-        outcomes.append((done.returncode, done.stdout.splitlines()))
     failure = str((str(poison["crash"]), "ImageCrashed"))
-    (killed, _), (first, counts), (second, again) = outcomes
-    assert (killed, first, second) == (-9, 0, 0), done.stderr
-    assert (counts[1], again) == (failure, ["0 11", failure])
+    assert add_to_archive(folder, tmp_path)[0] == -9
+    status, (_, failed) = add_to_archive(folder, tmp_path)
+    assert (status, failed) == (0, failure)
+    assert add_to_archive(folder, tmp_path) == (0, ["0 11", failure])
+
+
+@pytest.mark.nightly
+def test_archive_goes_on_after_an_image_that_hangs(photos, tmp_path):
+    folder, poison = photos
+    (tmp_path / "poison").write_text((tmp_path / "poison").read_text().splitlines()[1])
+    failure = str((str(poison["hang"]), "ImageCrashed"))
+    assert add_to_archive(folder, tmp_path) == (0, ["11 0", failure])
+
+
+@pytest.mark.nightly
+def test_migration_of_an_archive_goes_on_after_an_image_that_crashes(photos, tmp_path):
+    folder, poison = photos
+    lines = (tmp_path / "poison").read_text().splitlines()
+    (tmp_path / "poison").write_text("")
+    assert add_to_archive(folder, tmp_path) == (0, ["12 0", ""])
+    (tmp_path / "poison").write_text(lines[0])
+    migrate = ("migrate", "--data", "data", "--model", "classic", "--yes", "--sample", 0)
+    assert command(tmp_path, *migrate).returncode == -9
+    again = command(tmp_path, *migrate, "--skip-missing", "--report", "failures.jsonl", "--json")
+    assert again.returncode == 0, again.stderr
+    (failure,) = map(json.loads, (tmp_path / "failures.jsonl").read_text().splitlines())
+    assert (failure["path"], failure["error"]) == (str(poison["crash"]), "ImageCrashed")
+    report = json.loads(again.stdout)
+    assert (report["missing"], report["switched"]) == (1, True)
+
+
+@pytest.fixture
+def poisoned_service(photos, tmp_path, monkeypatch):
+    """Return a function that starts a service, in which one of the photos kills the process."""
+    folder, _ = photos
+    (tmp_path / "poison").write_text((tmp_path / "poison").read_text().splitlines()[0])
+    for name, value in hooks(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    return lambda: service(tmp_path / "data", "--root", folder)
+
+
+@pytest.mark.nightly
+def test_job_of_a_service_goes_on_after_an_image_that_crashes(photos, poisoned_service):
+    folder, poison = photos
+    with poisoned_service() as served, imgsearch.Client(served.url) as client:
+        job = client.add_folder(str(folder))
+        assert served.exit_code() == -9
+    with poisoned_service() as served, imgsearch.Client(served.url) as client:
+        state = client.job(job.id).wait(timeout=120)
+        failures = [(one.path, one.error) for one in client.job(job.id).failures()]
+        assert (state.state, state.failed, client.count()) == ("done", 1, 11)
+        assert failures == [(poison["crash"].name, "ImageCrashed")]
+
+
+def test_upload_that_kills_the_service_fails_alone_when_it_is_repeated(photos, poisoned_service):
+    folder, poison = photos
+    files = [poison["crash"], folder / "bild-ü 0000.png"]
+    with poisoned_service() as served, imgsearch.Client(served.url) as client:
+        with pytest.raises(BackendUnavailable):
+            client.add(*files)
+        assert served.exit_code() == -9
+    with poisoned_service() as served, imgsearch.Client(served.url) as client:
+        report = client.add(*files)
+        assert (report.added, report.failed) == (1, 1)
+        (failure,) = report.failures
+        assert (failure.path, failure.error) == (str(poison["crash"]), "ImageCrashed")

@@ -36,6 +36,10 @@ class Service:
     def alive(self):
         return self._process.poll() is None
 
+    def exit_code(self):
+        """Wait until the process has ended by itself; return its exit status."""
+        return self._process.wait(120)
+
     def close(self):
         self._process.terminate()
         try:
