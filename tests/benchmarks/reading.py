@@ -1,9 +1,11 @@
-"""`add` with files read ahead of their turn, and in their turn, from a fast and from a slow disk.
+"""`add` and `migrate` with files read ahead of their turn, and in their turn.
 
-The slow disk waits before each file. Both ways run in turns, with `lite` into memory.
+The files are on a fast disk, and on a slow one, which waits before each file. Both ways run in
+turns, with `lite` into memory. ``python -m tests.benchmarks.reading migrate`` measures one command.
 """
 
 import statistics
+import sys
 import tempfile
 import time
 from contextlib import nullcontext
@@ -13,6 +15,7 @@ from unittest.mock import patch
 import imgsearch
 from imgsearch.images import sources
 from imgsearch.library.collection_sink import CollectionSink
+from imgsearch.library.shadow_sink import ShadowSink
 from tests.benchmarks.overhead import SHARED
 from tests.benchmarks.unchanged import seconds
 from tools.gallery import draw
@@ -42,11 +45,15 @@ def slow(wait):
     return patch.object(sources, "open_regular", open_regular) if wait else nullcontext()
 
 
+def reading(sink, *, ahead):
+    """Let a sink read in turn, unless `ahead` is True."""
+    return nullcontext() if ahead else patch.object(sink, "early", lambda _sink, _item: None)
+
+
 def add(files, *, ahead):
     """Return the processor time and the wall time of `add`."""
-    early = CollectionSink.early if ahead else lambda _sink, _item: None
     with (
-        patch.object(CollectionSink, "early", early),
+        reading(CollectionSink, ahead=ahead),
         imgsearch.open(f"memory://reading-{time.perf_counter_ns()}") as library,
     ):
         *times, report = seconds(lambda: library.add(files, progress=False))
@@ -54,24 +61,42 @@ def add(files, *, ahead):
     return times
 
 
+def migrate(files, *, ahead):
+    """Return the processor time and the wall time of a migration without its switch."""
+    with imgsearch.open("memory://reading-migration", model="classic") as library:
+        if not library.exists():
+            library.add(files, progress=False)
+        with reading(ShadowSink, ahead=ahead):
+            *times, report = seconds(lambda: library.migrate("lite", progress=False))
+        assert report.load.added == len(files), report
+        library.migration().discard()
+    return times
+
+
 def main():
+    names = sys.argv[1:] or ["add", "migrate"]
     with tempfile.TemporaryDirectory() as place:
         files = photos(Path(place))
-        add(files, ahead=True)  # loads the model
-        for wait in WAITS:
-            with slow(wait):
-                pairs = [[add(files, ahead=way) for way in (True, False)] for _ in range(ROUNDS)]
-            print(f"reading: {len(files)} images, {1000 * wait:.0f} ms a file, {ROUNDS} rounds")
-            for place_, what in enumerate(("processor time", "wall clock")):
-                ratios = sorted(one[place_] / other[place_] for one, other in pairs)
-                ours, others = (
-                    len(files) / statistics.median(pair[way][place_] for pair in pairs)
-                    for way in (0, 1)
-                )
-                print(
-                    f"  ahead / in turn, {what}: {statistics.median(ratios):.2f} "
-                    f"({ratios[0]:.2f} to {ratios[-1]:.2f}); {ours:.0f} and {others:.0f} images/s"
-                )
+        for name in names:
+            measure(name, files)
+
+
+def measure(name, files):
+    run = {"add": add, "migrate": migrate}[name]
+    run(files, ahead=True)  # loads the model
+    for wait in WAITS:
+        with slow(wait):
+            pairs = [[run(files, ahead=way) for way in (True, False)] for _ in range(ROUNDS)]
+        print(f"{name}: {len(files)} images, {1000 * wait:.0f} ms a file, {ROUNDS} rounds")
+        for place, what in enumerate(("processor time", "wall clock")):
+            ratios = sorted(one[place] / other[place] for one, other in pairs)
+            ours, others = (
+                len(files) / statistics.median(pair[way][place] for pair in pairs) for way in (0, 1)
+            )
+            print(
+                f"  ahead / in turn, {what}: {statistics.median(ratios):.2f} "
+                f"({ratios[0]:.2f} to {ratios[-1]:.2f}); {ours:.0f} and {others:.0f} images/s"
+            )
 
 
 if __name__ == "__main__":
