@@ -44,7 +44,8 @@ def check_records(schema: Schema, records: Iterable[Record]) -> list[Record]:
     Raises:
         DimensionMismatch, VectorInvalid, FieldInvalid: as for `Collection.upsert`.
     """
-    checked = [(record, _check_fields(schema, record)) for record in records]
+    zeros: dict[str, Value] = {name: ZEROS[kind] for name, kind in schema.fields.items()}
+    checked = [(record, _check_fields(schema, record, zeros)) for record in records]
     vectors = _check_stack(schema, [np.asarray(record.vector) for record, _ in checked])
     stored = {
         record.id: Record(record.id, vector, fields)
@@ -62,12 +63,12 @@ def _check_stack(schema: Schema, vectors: Sequence[npt.NDArray[Any]]) -> Matrix:
     return np.empty((0, schema.dim), dtype=np.float32)
 
 
-def _check_fields(schema: Schema, record: Record) -> dict[str, Value]:
+def _check_fields(schema: Schema, record: Record, zeros: Mapping[str, Value]) -> dict[str, Value]:
     if fault := id_fault(record.id):
         raise FieldInvalid(fault)
     if record.vector is None:
         raise VectorInvalid(f"record {record.id!r} has no vector")
-    declared: dict[str, Value] = {name: ZEROS[kind] for name, kind in schema.fields.items()}
+    declared = dict(zeros)
     others: dict[str, Value] = {}
     for name, value in record.fields.items():
         fields = declared if name in declared else others
@@ -87,6 +88,8 @@ def check_value(schema: Schema, name: str, value: Value) -> Value:
         FieldInvalid: the field's name or type is invalid, or stores cannot hold the value.
     """
     kind = schema.fields.get(name)
+    if kind is not None and _is_plain(kind, value):
+        return value
     if kind is None:
         check_field_name(name)
     allowed = _PYTHON[kind] if kind else (str, int, float, bool)
@@ -206,12 +209,23 @@ def _vector_fault(matrix: Matrix) -> str:
 
 def id_fault(id_: str) -> str:
     """Return why an id is invalid. Returns "" for a valid id."""
+    if _is_plain("str", id_) and 0 < len(id_) <= MAX_ID:
+        return ""
     if not isinstance(id_, str):
         return f"the id is not a text but {type(id_).__name__}"
     if not id_ or len(id_.encode(errors="surrogatepass")) > MAX_ID:
         return f"id {id_[:80]!r} is invalid. Use 1 to {MAX_ID} bytes."
     fault = _value_fault(id_)
     return f"id {id_[:80]!r}: {fault}" if fault else ""
+
+
+def _is_plain(kind: FieldType, value: Value) -> bool:
+    """Return whether a value needs no further check: a quick answer for most values."""
+    if kind == "str":
+        return (
+            type(value) is str and value.isascii() and len(value) <= MAX_TEXT and "\0" not in value
+        )
+    return kind == "int" and type(value) is int and -MAX_INT <= value <= MAX_INT
 
 
 def _value_fault(value: Value) -> str:

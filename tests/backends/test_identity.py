@@ -57,6 +57,23 @@ def test_schema_is_checked_at_every_write_and_after_our_own_drop():
     assert changed(now=False)
 
 
+def test_owner_is_checked_at_every_write_and_the_rest_now_and_then():
+    identities, owners = [("ours", "hnsw")] * 2 + [("theirs", "hnsw")], ["ours", "theirs"]
+    identity = IdentityCheck(
+        lambda: identities.pop(0), ("ours", "hnsw"), drops=lambda: 0, owner=lambda: owners.pop(0)
+    )
+    assert not identity.changed(now=True)  # the first check is a full one
+    identity._due = float("inf")
+    assert not identity.changed(now=False)
+    assert not identity.changed(now=True)
+    assert (len(identities), owners) == (2, ["theirs"])
+    identity._due = 0.0
+    assert not identity.changed(now=True)  # a full check again
+    identity._due = float("inf")
+    assert identity.changed(now=True)
+    assert (identities, owners) == ([], [])
+
+
 def test_schema_is_checked_until_the_new_collection_is_accepted():
     identity = IdentityCheck(lambda: "new", "old", drops=lambda: 0)
     assert identity.changed(now=True)

@@ -214,6 +214,11 @@ class Backend(VectorBackend):
             files = milvus_folder.identity(folder, real) if folder else None
             return described(description, index, names, files)
 
+    def owner(self, name: str) -> object:
+        """Return the first item of a collection's identity on a server, by one request."""
+        with self.calling() as client:
+            return client.describe_collection(name, timeout=self._timeout)["collection_id"]
+
     def identity(self, name: str, names: FieldNames) -> object:
         """Return a collection's identity; see `Described`."""
         if folder := self.connection.folder:

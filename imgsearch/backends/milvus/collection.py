@@ -49,7 +49,10 @@ class MilvusCollection(Collection):
         self._layout, self._names = layout, names
         self.key = layout.key
         self._identity = IdentityCheck(
-            lambda: store.identity(name, names), described.identity, drops=lambda: store.drops
+            lambda: store.identity(name, names),
+            described.identity,
+            drops=lambda: store.drops,
+            owner=None if store.connection.folder else lambda: store.owner(name),
         )
         self._loads = 0
         self._loading = threading.Lock()  # acquired before the connection's lock, never inside it
@@ -97,7 +100,7 @@ class MilvusCollection(Collection):
     def _upsert(self, records: Sequence[Record]) -> None:
         if self.schema.partition:  # of another program, which only inserts
             self._store.require_partitions()
-        rows = [self._layout.row(record) for record in records]
+        rows = self._layout.rows(records)
         # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
         # A server's insert would keep both rows.
         method = "insert" if self._connection.path else "upsert"
@@ -378,11 +381,14 @@ def released(error: BackendError) -> bool:
 
 
 def _parts(rows: Sequence[dict[str, Any]], records: Sequence[Record]) -> Iterator[list[Any]]:
-    """Split rows into messages of at most `ROWS` rows and about `BYTES` bytes."""
+    """Split rows into messages of at most `ROWS` rows and `BYTES` bytes.
+
+    A character is counted as the four bytes that it has at most in UTF-8.
+    """
     part: list[Any] = []
     size = 0
     for row, record in zip(rows, records, strict=True):
-        texts = sum(len(v.encode()) for v in record.fields.values() if isinstance(v, str))
+        texts = sum(4 * len(v) for v in record.fields.values() if isinstance(v, str))
         weight = (0 if record.vector is None else record.vector.nbytes) + texts + 1_024
         if part and (len(part) == ROWS or size + weight > BYTES):
             yield part
