@@ -52,15 +52,15 @@ def sides(store, client, drawn):
 
     def ours(start):
         rows = [Record(*row) for row in facts(start)]
-        begun, used = perf_counter(), process_time()
+        started, used = perf_counter(), process_time()
         collection.upsert(rows)
-        return perf_counter() - begun, process_time() - used
+        return perf_counter() - started, process_time() - used
 
     def bare(start):
         rows = [{"id": id_, "vector": vector, **fields} for id_, vector, fields in facts(start)]
-        begun, used = perf_counter(), process_time()
+        started, used = perf_counter(), process_time()
         client.upsert("bare", rows)
-        return perf_counter() - begun, process_time() - used
+        return perf_counter() - started, process_time() - used
 
     return {"ours": ours, "bare": bare}
 
