@@ -153,7 +153,9 @@ def __getattr__(name: str) -> Any:
         module = import_module(f"{__name__}.{home or name}")
     except MissingExtra as error:
         raise AttributeError(f"{__name__}.{name} is not installed: {error}") from error
-    return getattr(module, "load" if name == "load_encoder" else name) if home else module
+    if not home:
+        return module
+    return getattr(module, "load" if name == "load_encoder" else name)
 
 
 def __dir__() -> list[str]:

@@ -317,7 +317,7 @@ def _is_image_file(text: str) -> bool:
 
 
 def _not_an_image(text: str, *, is_folder: bool) -> str:
-    """Return the message for a text that looks like a path and is no image file."""
+    """Return the error message for a text that looks like a path, but not of an image file."""
     name = text if text.isprintable() else repr(text)
     if is_folder:
         return f"{name} is a folder: give one of its images. To add its images, use add."

@@ -215,7 +215,8 @@ class Addition(Sink[Incoming, Upload]):
         """
         stated, old = None if self._own_labels else upload.label, entry.label
         changed_by_user = entry.source == "folder" and composed(old) != stated
-        label = None if stated == old or changed_by_user else stated
+        keeps = stated == old or changed_by_user
+        label = None if keeps else stated
         fields = {**upload.facts, **entry.fields, **upload.fields}
         if label is None and fields == entry.fields:
             self.tally.count("skipped")

@@ -1,8 +1,8 @@
-"""Copies an archive to a folder: catalog, originals and vectors in files of no store's own format.
+"""Copies an archive to a folder, in files that do not depend on the kinds of its stores.
 
 The folder has ``catalog/TABLE.jsonl``, ``vectors/N.parquet``, ``vectors/notes.jsonl`` with the
 notes about the collections, and ``originals/ab/HASH``, and
-``manifest.json`` with the sha256 of all but the originals, whose names are theirs.
+``manifest.json`` with the sha256 of each file. An original's name is its sha256.
 """
 
 import hashlib

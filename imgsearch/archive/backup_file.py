@@ -67,7 +67,7 @@ def unpacked(backup_path: Path, data: Path) -> Iterator[Path]:
 
 
 def _extract(tar: tarfile.TarFile, folder: Path) -> None:
-    """Write the files of a backup, of which others cannot read any.
+    """Write the files of a backup, readable by this user alone.
 
     `TarFile.extractall` has its filter from Python 3.11.4 on only; Debian 12 has 3.11.2.
 

@@ -1,5 +1,6 @@
 """Result types of the archive."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -137,9 +138,6 @@ class Repaired:
 
 def _disposition(name: str, *, inline: bool) -> str:
     """Return a Content-Disposition header (RFC 6266) with an escaped file name."""
-    plain = "".join(
-        letter if letter.isascii() and (letter.isalnum() or letter in "._- ") else "_"
-        for letter in name
-    ).strip()
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name).strip()
     kind = "inline" if inline else "attachment"
     return f"{kind}; filename=\"{plain or 'image'}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -90,7 +90,9 @@ def connect(
     url = canonical(url)
     key = url, token if urlsplit(url).scheme in _PORTS else None
     with _lock:
-        backend = _open.get(key) or (_shared(url) if token is None else None)
+        backend = _open.get(key)
+        if backend is None and token is None:
+            backend = _shared(url)
         if backend is None:
             backend = _open[key] = _driver(url)(url, token=token, timeout=timeout)
         backend._users += 1

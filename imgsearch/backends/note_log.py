@@ -50,7 +50,10 @@ class NoteLog:
     def head(self) -> Head | None:
         """Return the head. Returns None without a log, or if it is about other vectors."""
         held = self._existing()
-        if held is None or (row := held.get([self._id()]).get(self._id())) is None:
+        if held is None:
+            return None
+        row = held.get([self._id()]).get(self._id())
+        if row is None:
             return None
         try:
             note = load_json(str(row.fields["note"]))

@@ -187,7 +187,7 @@ def _read(file: Path) -> tuple[str, Rows]:
                     if can_compare(record.vector):
                         rows.put(record)
     except (OSError, pa.ArrowException) as error:
-        why = getattr(error, "strerror", None) or "it is no valid parquet file"
+        why = getattr(error, "strerror", None) or "it is not a valid parquet file"
         raise BackendError(f"{file} cannot be read: {why}") from error
     return metadata.get(NAME, b"images").decode(errors="replace"), rows
 

@@ -268,7 +268,7 @@ class Catalog(Closeable):
         """Return at most `limit` videos with "ready" frames, sorted by id, after the id `after`.
 
         Raises:
-            ConfigError: `limit` is not in 1 to 1,000, or `after` is no id.
+            ConfigError: `limit` is not in 1 to 1,000, or `after` is not an id.
         """
         pages.check_limit(limit)
         if after:

@@ -6,6 +6,7 @@ All rows are read and compared here. Only the entries up to the page's end are i
 import heapq
 import json
 import math
+import operator
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ def page_by_field(
     """
     listing = f"{order.field} by field {'down' if order.descending else 'up'}"
     start = None if after is None else _key_of_cursor(after, listing, order)
+    is_after = operator.lt if order.descending else operator.gt
     names, total = set[str](), 0
 
     def waiting() -> Any:
@@ -57,7 +59,7 @@ def page_by_field(
             names.update(values)
             total += 1
             key = _key(values.get(order.field), id_, order)
-            if start is None or (key < start if order.descending else key > start):
+            if start is None or is_after(key, start):
                 yield key
 
     select = heapq.nlargest if order.descending else heapq.nsmallest

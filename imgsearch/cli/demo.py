@@ -279,8 +279,9 @@ def _dataset(settings: Settings) -> tuple[Dataset, str]:
     """
     from imgsearch.datasets import dataset, gallery
 
-    subset = Path("data/imagenet-subset")
-    folder = settings.data or (subset if subset.is_dir() else None)
+    folder, subset = settings.data, Path("data/imagenet-subset")
+    if not folder and subset.is_dir():
+        folder = subset
     if folder is not None:
         loaded = dataset.load(folder)
         return loaded, f"Labeled images of {Path(folder).absolute()}."

@@ -67,7 +67,7 @@ def as_encoder(value: object, model: str) -> Encoder:
         return named
     if isinstance(value, type) or not isinstance(value, ImageModel):
         raise ConfigError(
-            f"{type(value).__name__} {model!r} is no encoder: it needs name, version, dim and "
+            f"{type(value).__name__} {model!r} is not an encoder: it needs name, version, dim and "
             "encode_images, or must be an imgsearch.Encoder"
         )
     return _OwnEncoder(value, model)

@@ -82,21 +82,24 @@ def plan(
         missing = "the number of images" if images is None else f"the dimension of {model!r}"
         raise ConfigError(f"{missing} is unknown. Give it, or images to measure.")
     known = None if row is None else SPEEDS.get(row.name)
-    worker: Worker = run.worker if run else known.worker if known else "core"
+    speed = run or known
+    worker: Worker = speed.worker if speed else "core"
     where = f"a sample of {counted(run.images, 'image')} embedded here" if run else ""
-    measured = run.rate if run else known.rate if known else None
+    speed_source = where or (known.source if known else "")
+    if rate:
+        speed_source = "given"
     figures: dict[str, Any] = {} if image_bytes is None else {"image_bytes": image_bytes}
     if image_bytes is not None:
         figures["image_source"] = where or "given"
     return Capacity(
         images,
         dim,
-        rate=rate or measured,
+        rate=rate or (speed.rate if speed else None),
         worker=worker,
         workers=gpus if worker == "GPU" else cores,
         cores=cores,
         model=row.name if row else model,
-        speed_source="given" if rate else where or (known.source if known else ""),
+        speed_source=speed_source,
         **figures,
     )
 

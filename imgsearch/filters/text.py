@@ -11,7 +11,7 @@
     text      := 'in quotes' | "in quotes" | word
 
 Keywords ignore case, and lists may have square brackets. A word needs no quotes if it has no space,
-quote, bracket, comma or sign of a comparison, and is no keyword and no number. In quotes, a
+quote, bracket, comma or sign of a comparison, and is neither a keyword nor a number. In quotes, a
 backslash before a quote or a backslash makes it plain.
 """
 
@@ -199,7 +199,7 @@ class _Parser:
     def _value(self, *, words_only: bool = False) -> Value:
         token = self._token
         if token.kind == "keyword" and token.value == "null":
-            raise _fault(token.column, "null is no value: write `is null` or `is not null`")
+            raise _fault(token.column, "null is not a value: write `is null` or `is not null`")
         if token.kind not in ("text", "word"):
             self._refuse("a value")
         self._at += 1

@@ -1,7 +1,7 @@
 """Reads data sets of Hugging Face and torch, one image at a time, without importing either."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from imgsearch.errors import SourceError
@@ -26,6 +26,12 @@ def check_split(value: Any) -> None:
         raise SourceError(f"the data set has splits, {splits}: add one of them")
 
 
+def _class_name(number: int | None, text: Callable[[int], str]) -> str | None:
+    if number is None or number < 0:  # -1 is an unknown class
+        return None
+    return text(number)
+
+
 def hugging_face_columns(dataset: Any) -> list[str]:
     """Return the names of the columns, [] if they are unknown."""
     return list(dataset.features or dataset.column_names or [])
@@ -42,10 +48,7 @@ def hugging_face_rows(dataset: Any) -> Iterator[Row]:
         elif kind == "ClassLabel":
             names[name] = feature.int2str
     for row in plain:
-        texts = {
-            name: text(row[name]) if (row[name] or 0) >= 0 and row[name] is not None else None
-            for name, text in names.items()
-        }
+        texts = {name: _class_name(row[name], text) for name, text in names.items()}
         yield {**row, **texts}
 
 

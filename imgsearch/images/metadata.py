@@ -95,8 +95,10 @@ def checked_names(
     Raises:
         ConfigError: a name is unknown.
     """
-    if exif is None or isinstance(exif, bool):
-        return None if exif is None else tuple(FIELDS) if exif else ()
+    if exif is None:
+        return None
+    if isinstance(exif, bool):
+        return tuple(FIELDS) if exif else ()
     names = (exif,) if isinstance(exif, str) else tuple(exif)
     if unknown := [name for name in names if name not in FIELDS]:
         raise ConfigError(

@@ -38,7 +38,9 @@ def moment_of(path: str) -> tuple[str, float] | None:
     (('clip.mp4', 72.5), None)
     """
     match = _MOMENT.fullmatch(path)
-    return None if match is None or lexists(path) else (match[1], float(match[2]))
+    if match is None or lexists(path):
+        return None
+    return match[1], float(match[2])
 
 
 def file_of(path: str) -> str:

@@ -60,7 +60,9 @@ class Sampling:
 
     def __str__(self) -> str:
         words = [f"{self.every:g}"] if self.every else []
-        return ",".join([*words, "scenes"] if self.scenes else words) or "none"
+        if self.scenes:
+            words.append("scenes")
+        return ",".join(words) or "none"
 
 
 class Scenes:

@@ -65,7 +65,9 @@ def member_of(path: str) -> tuple[str, str] | None:
     (('a/shard.tar', '000.jpg'), None)
     """
     match = _PATH.fullmatch(path)
-    return None if match is None or lexists(path) else (match[1], match[2])
+    if match is None or lexists(path):
+        return None
+    return match[1], match[2]
 
 
 def references(
@@ -242,7 +244,7 @@ def _headers(file: Any, tar: str) -> Iterator[tuple[tarfile.TarInfo, Any]]:
     Links and sparse files are left out: their content lies elsewhere, or is nowhere.
 
     Raises:
-        SourceError: the file is no tar, or cannot be read.
+        SourceError: the file is not a tar, or cannot be read.
     """
     try:
         with tarfile.open(fileobj=file, mode="r:", errors="surrogateescape") as opened:

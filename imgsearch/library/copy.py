@@ -194,7 +194,7 @@ class _Copy:
         """Let the target import the files of a job.
 
         Raises:
-            ConfigError: the source is no job, or the store cannot import its vectors.
+            ConfigError: the source is not a job, or the store cannot import its vectors.
         """
         if not isinstance(self.source, Job):
             raise ConfigError(

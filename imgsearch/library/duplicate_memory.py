@@ -44,7 +44,7 @@ class Comparison:
 class DuplicateMemory:
     """What de-duplication remembers about a collection. Not thread-safe.
 
-    Nothing is kept of a collection that keeps no notes; see `Collection.keeps_notes`.
+    A collection that keeps no notes remembers nothing; see `Collection.keeps_notes`.
     """
 
     def __init__(self, store: VectorBackend, collection: Collection) -> None:
@@ -181,7 +181,7 @@ def identity_of(id_: str, path: str) -> str | None:
 
 
 def _sketch(ids: Iterable[str]) -> list[str]:
-    """Return the smallest ids. Those of two sets are alike if the sets are.
+    """Return the smallest ids. Similar sets have similar smallest ids.
 
     Source: Broder, On the resemblance and containment of documents, SEQUENCES 1997; ids are content
     hashes, so they are random.
@@ -206,7 +206,9 @@ def _parts(lines: Sequence[Any]) -> Iterator[str]:
 
 def _lines(log: NoteLog) -> Iterator[Any]:
     head = log.head()
-    for part in (log.parts(head) if head else None) or ():
+    if head is None:
+        return
+    for part in log.parts(head) or ():
         for line in part.splitlines():
             try:
                 yield load_json(line)

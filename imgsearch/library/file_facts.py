@@ -84,7 +84,7 @@ class FileFacts:
         if isinstance(row[TEXT], str):
             return typed({TEXT: row[TEXT]}, self._handle.fields)
         error = getattr(row[TEXT], "error", None)
-        raise error if isinstance(error, ImgSearchError) else FieldInvalid("the text is no text")
+        raise error if isinstance(error, ImgSearchError) else FieldInvalid("the text is not a str")
 
 
 def lacking(index: FileIndex, contents: Iterable[str], wanted: Iterable[str]) -> set[str]:

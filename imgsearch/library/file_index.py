@@ -47,9 +47,9 @@ class FileStat(NamedTuple):
 
     def settled(self, now: int) -> "FileStat | None":
         """Return the status, or None if the file may change after `now` with equal times."""
-        coarse = self.modified % _SECOND == 0
+        resolution = _COARSE if self.modified % _SECOND == 0 else _FINE
         last = max(self.modified, self.changed)
-        return self if last < now - (_COARSE if coarse else _FINE) else None
+        return self if last < now - resolution else None
 
 
 class FileRead(NamedTuple):

@@ -313,11 +313,12 @@ def doubtful_files(
     sizes = {file.stat.size for path in lost if (file := known.get(path)) and file.stat}
     if any(path not in known or known[path].stat is None for path in lost):
         return list(unread)
-    return [
-        name
-        for name, path in unread.items()
-        if name in before or ((stat := FileStat.of(path)) is not None and stat.size in sizes)
-    ]
+
+    def has_size(path: str) -> bool:
+        stat = FileStat.of(path)
+        return stat is not None and stat.size in sizes
+
+    return [name for name, path in unread.items() if name in before or has_size(path)]
 
 
 def _ordered(listing: Listing, contents: Mapping[str, str]) -> dict[str, str]:

@@ -188,7 +188,7 @@ class CheckedFolder(OpenFolder):
 
 
 def open_folder(path: Path) -> OpenFolder:
-    """Open a folder that is no link.
+    """Open a folder that is not a link.
 
     Raises:
         OSError: there is no folder, or it cannot be opened.
@@ -199,7 +199,7 @@ def open_folder(path: Path) -> OpenFolder:
 
 
 def _own_status(path: Path) -> os.stat_result:
-    """Return the status of a file or folder that is no link.
+    """Return the status of a file or folder that is not a link.
 
     Raises:
         OSError: it is a link, or does not exist.

@@ -90,6 +90,8 @@ def results_page(
         f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items()
     )
     rows = _rows(results, words) + "".join(_group(group, words) for group in groups)
+    if not rows and not sections:
+        rows = f'<p class="none">{_text(words.none)}</p>'
     return _PAGE.format(
         policy=_POLICY,
         name=_text(title, isolate=False),  # a title element does not interpret tags
@@ -98,7 +100,7 @@ def results_page(
         lead=f'<p class="lead">{_text(lead)}</p>' if lead else "",
         facts=f"<dl>{definitions}</dl>" if definitions else "",
         sections="".join(map(_section, sections)),
-        rows=rows or ("" if sections else f'<p class="none">{_text(words.none)}</p>'),
+        rows=rows,
         last="".join(map(_section, last)),
     )
 

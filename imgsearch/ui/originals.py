@@ -47,8 +47,9 @@ def _response(archive: Archive, id_: str, *, header: str, download: bool) -> Res
     except RangeUnsatisfiable:
         return Response(status_code=416, headers=_HEADERS)
     except ImgSearchError as error:
-        denied = isinstance(error, AccessDenied)
-        status = 403 if denied else 404 if isinstance(error, _MISSING) else 503
+        status = 404 if isinstance(error, _MISSING) else 503
+        if isinstance(error, AccessDenied):
+            status = 403
         return PlainTextResponse(describe(error), status, _HEADERS)
     headers = {**_HEADERS, **original.headers(download=download)}
     if original.opener is not None:

@@ -145,7 +145,9 @@ def test_factorys_error_is_a_config_error(register):
     with pytest.raises(ConfigError, match="'broken' cannot be built: TypeError"):
         encoders.load("broken")
     register("other", lambda _name: 3)
-    with pytest.raises(ConfigError, match="int 'other' is no encoder: it needs name, version, dim"):
+    with pytest.raises(
+        ConfigError, match="int 'other' is not an encoder: it needs name, version, dim"
+    ):
         encoders.load("other")
 
 

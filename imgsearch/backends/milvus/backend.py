@@ -409,9 +409,9 @@ class Backend(VectorBackend):
 
     def _await_index(self, name: str) -> None:
         end, pause = time.monotonic() + self.connection.long, threading.Event()
-        while (index := self.index(name)) and (
-            index["state"] != "Finished" or index["pending_index_rows"]
-        ):
+        while index := self.index(name):
+            if index["state"] == "Finished" and not index["pending_index_rows"]:
+                return
             if index["state"] == "Failed":
                 raise IndexRefused(f"{self.url} failed to index {name!r}: {index}")
             if time.monotonic() > end:

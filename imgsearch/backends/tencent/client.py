@@ -64,8 +64,8 @@ def open_client(url: str, token: str | None, timeout: float) -> Any:
         # the SDK's own retries would wait four times the timeout for a host that drops packets
         for adapter in session.adapters.values():
             adapter.max_retries = HTTPAdapter().max_retries  # no retries
-        # requests 2.34 prefers REQUESTS_CA_BUNDLE to ?ca=, so the environment is not used, nor are
-        # its proxies
+        # requests 2.34 prefers REQUESTS_CA_BUNDLE to ?ca=, so the environment and its proxies
+        # are not used
         session.trust_env = not options.ca
         session.auth = _keep_header
     return client

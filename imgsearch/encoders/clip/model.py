@@ -92,7 +92,7 @@ def build(name: str, path: Path | None, *, offline: bool) -> ClipModel:
     arch, _, tag = name.partition("/")
     folder = path if path is not None and path.is_dir() else None
     config, pixels = _configuration(package, arch, tag, folder)
-    tagged = (package.get_pretrained_cfg(arch, tag) if tag else None) or {}
+    tagged = _published(package, arch, tag)
     file = _find_file(folder) if folder else path or _download(package, name, offline=offline)
     files.check(file)
     files.check_named(file)
@@ -263,10 +263,14 @@ def _find_file(folder: Path) -> Path:
     raise WeightsNotFound(f"{folder} holds none of {', '.join(WEIGHTS)}")
 
 
+def _published(package: Any, arch: str, tag: str) -> Mapping[str, Any]:
+    """Return open_clip's configuration of published weights. Returns {} without a tag."""
+    return (package.get_pretrained_cfg(arch, tag) or {}) if tag else {}
+
+
 def _download(package: Any, name: str, *, offline: bool) -> Path:
     arch, _, tag = name.partition("/")
-    config = (package.get_pretrained_cfg(arch, tag) if tag else None) or {}
-    source = str(config.get("hf_hub", "")).rstrip("/")
+    source = str(_published(package, arch, tag).get("hf_hub", "")).rstrip("/")
     if not source:
         raise WeightsNotFound(
             f"no weights of clip:{name} are on the hub. Give them with --weights FILE (weights=)."

@@ -74,7 +74,9 @@ def layout_of(file: Path, wanted: ListColumns) -> Layout:
     with _open(file, encoding) as opened:
         head = _guarded(encoding, lambda: opened.read(_HEADER))
     if len(head) == _HEADER and not any(end in head for end in "\r\n"):
-        raise SourceError(f"its first line has more than {_HEADER:,} letters, so it is no header")
+        raise SourceError(
+            f"its first line has more than {_HEADER:,} letters, so it is not a header"
+        )
     stated = _SEP.match(head)
     if stated:
         head = head[stated.end() :]

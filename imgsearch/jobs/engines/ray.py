@@ -70,9 +70,10 @@ class RayEngine(Engine):
             return
         try:
             _require_open_port(self.options.cluster)
+            starts = self.options.cluster is None
             ray.init(
                 address=self.options.cluster,
-                include_dashboard=False if self.options.cluster is None else None,
+                include_dashboard=False if starts else None,
                 log_to_driver=False,
                 configure_logging=False,
             )

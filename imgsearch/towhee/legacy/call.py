@@ -29,7 +29,7 @@ class Columns(NamedTuple):
 
 
 def names(index: Any) -> tuple[str, ...]:
-    """Return column names given as one name or several; "" is no column.
+    """Return column names given as one name or several; "" means no column.
 
     Raises:
         ConfigError: a name is not a str.
