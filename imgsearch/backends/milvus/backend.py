@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from itertools import islice
@@ -20,7 +20,7 @@ from imgsearch.backends.collection import Collection
 from imgsearch.backends.field_names import FieldNames
 from imgsearch.backends.identity import Described
 from imgsearch.backends.milvus import folder as milvus_folder
-from imgsearch.backends.milvus import full_text
+from imgsearch.backends.milvus import full_text, messages
 from imgsearch.backends.milvus.bulk import importer
 from imgsearch.backends.milvus.collection import ROWS, MilvusCollection
 from imgsearch.backends.milvus.connection import Connection
@@ -53,7 +53,7 @@ from imgsearch.errors import (
     ConfigError,
     IndexRefused,
 )
-from imgsearch.types import Fingerprint, check_name
+from imgsearch.types import Fingerprint, Record, check_name
 
 _log = logging.getLogger(__name__)
 
@@ -224,6 +224,21 @@ class Backend(VectorBackend):
         if folder := self.connection.folder:
             return milvus_folder.identity(folder, name)
         return self.described(name, names).identity
+
+    def write(self, name: str, layout: Layout, records: Sequence[Record]) -> None:
+        """Write checked records to a collection, in one message.
+
+        Raises:
+            FieldInvalid: another program's collection cannot store an id or an undeclared field.
+        """
+        with self.calling() as client:
+            if self.connection.path is None and layout.ours:
+                messages.upsert(client, name, layout, records, timeout=self._timeout)
+                return
+            # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
+            # A server's insert would keep both rows.
+            put = client.upsert if self.connection.path is None else client.insert
+            put(name, [layout.row(record) for record in records], timeout=self._timeout)
 
     def prepared(self, name: str, names: FieldNames) -> Described[Layout]:
         """Build a collection's index if it is missing, load the collection, and describe it.

@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from typing_extensions import override
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from imgsearch.backends.milvus.backend import Backend
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CHUNK: Final = 500  # ids in one expression: at most 256 kB of text
 KEYS: Final = 65_536  # keys that `_iterate` reads at once from lite: at most 32 MB of text
@@ -100,12 +103,11 @@ class MilvusCollection(Collection):
     def _upsert(self, records: Sequence[Record]) -> None:
         if self.schema.partition:  # of another program, which only inserts
             self._store.require_partitions()
-        rows = self._layout.rows(records)
-        # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
-        # A server's insert would keep both rows.
-        method = "insert" if self._connection.path else "upsert"
-        for part in _parts(rows, records):
-            self._call(method, part, writing=True)
+        for part in _parts(records):
+            self._attempt(partial(self._write, part), writing=True)
+
+    def _write(self, records: Sequence[Record]) -> None:
+        self._store.write(self.name, self._layout, records)
 
     @override
     def _search(
@@ -313,7 +315,19 @@ class MilvusCollection(Collection):
         return rows
 
     def _call(self, method: str, *arguments: Any, writing: bool = False, **options: Any) -> Any:
-        """Call a client method. If the collection is released, load it and repeat the call.
+        """Call a client method; see `_attempt`."""
+
+        def call() -> Any:
+            with self._connection.calling() as client:
+                method_of_client = getattr(client, method)
+                return method_of_client(
+                    self.name, *arguments, timeout=self._connection.timeout, **options
+                )
+
+        return self._attempt(call, writing=writing)
+
+    def _attempt(self, call: Callable[[], T], *, writing: bool) -> T:
+        """Make a call. If the collection is released, load it and repeat the call.
 
         Raises:
             CollectionNotFound: the collection was dropped.
@@ -326,9 +340,7 @@ class MilvusCollection(Collection):
             loads = self._loads
             try:
                 self._check_identity(now=writing)
-                with self._connection.calling() as client:
-                    call = getattr(client, method)
-                    return call(self.name, *arguments, timeout=self._connection.timeout, **options)
+                return call()
             except CollectionNotFound as error:
                 raise dropped_error(self.name, self._connection.url) from error.__cause__
             except BackendError as error:
@@ -380,19 +392,17 @@ def released(error: BackendError) -> bool:
     return code in RELEASED or (code == UNEXPECTED and "channel not available" in str(error))
 
 
-def _parts(rows: Sequence[dict[str, Any]], records: Sequence[Record]) -> Iterator[list[Any]]:
-    """Split rows into messages of at most `ROWS` rows and `BYTES` bytes.
+def _parts(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Split records into messages of at most `ROWS` rows and `BYTES` bytes.
 
     A character is counted as the four bytes that it has at most in UTF-8.
     """
-    part: list[Any] = []
-    size = 0
-    for row, record in zip(rows, records, strict=True):
-        texts = sum(4 * len(v) for v in record.fields.values() if isinstance(v, str))
+    start = size = 0
+    for place, record in enumerate(records):
+        texts = sum([4 * len(v) for v in record.fields.values() if isinstance(v, str)])
         weight = (0 if record.vector is None else record.vector.nbytes) + texts + 1_024
-        if part and (len(part) == ROWS or size + weight > BYTES):
-            yield part
-            part, size = [], 0
-        part.append(row)
+        if place > start and (place - start == ROWS or size + weight > BYTES):
+            yield records[start:place]
+            start, size = place, 0
         size += weight
-    yield part
+    yield records[start:]

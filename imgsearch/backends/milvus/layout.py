@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,19 +15,6 @@ from imgsearch.backends.milvus import full_text
 from imgsearch.backends.schema import Schema
 from imgsearch.errors import FieldInvalid
 from imgsearch.types import Hit, Record, Value, Vector
-
-
-class _Text(str):
-    """A text that looks empty when it is iterated over.
-
-    pymilvus 3.0.2 iterates over the characters of each text of a row, to check the length of each.
-    That takes longer than everything else that it does with the text.
-    """
-
-    __slots__ = ()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +70,7 @@ class Layout:
         dynamic = ["$meta"] if self.dynamic else []
         return [self.key, *fields, *dynamic, *([self.vector] if vectors else [])]
 
-    def rows(self, records: Sequence[Record]) -> list[dict[str, Any]]:
-        """Convert checked records to rows.
-
-        Raises:
-            FieldInvalid: the collection cannot store an id or an undeclared field.
-        """
-        declared = self.schema.fields
-        texts = [name for name in self.columns if declared.get(name) == "str"]
-        if not self.numbered:
-            texts.append(self.key)
-        rows = [self._row(record) for record in records]
-        for row in rows:
-            for name in texts:
-                row[name] = _Text(row[name])
-        return rows
-
-    def _row(self, record: Record) -> dict[str, Any]:
+    def row(self, record: Record) -> dict[str, Any]:
         """Convert a checked record to a row.
 
         Raises:
