@@ -92,7 +92,9 @@ def _vectors(layout: Layout, records: Sequence[Record]) -> Any:
         data, kind = schema_pb2.VectorField(dim=dim, binary_vector=bits), DataType.BINARY_VECTOR
     else:
         # packed floats have the encoding of one element of bytes, which is copied in one piece
-        floats = schema_pb2.BytesArray(data=[b"".join(vectors)]).SerializeToString()
+        floats = schema_pb2.BytesArray(
+            data=[b"".join([vector.data for vector in vectors])]
+        ).SerializeToString()
         array = schema_pb2.FloatArray.FromString(floats)
         data, kind = schema_pb2.VectorField(dim=dim, float_vector=array), DataType.FLOAT_VECTOR
     return schema_pb2.FieldData(field_name=layout.vector, type=kind, vectors=data)
