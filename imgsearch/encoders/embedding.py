@@ -1,7 +1,10 @@
 """The embedding step: a batch of images → an Arrow record batch, for any engine."""
 
+import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from os import PathLike
@@ -62,6 +65,9 @@ class Chunk:
 
 
 _SPARE: Final = 1  # extra thread, which decodes while another one waits for the model
+_idle: Final = defaultdict[int, list[DaemonPool]](list)  # pools by their number of threads
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_idle.clear)  # a child has none of the threads
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class Embedding:
             self.regions.build()  # otherwise an invalid folder would be an error in every row
         cores = self.threads or available_cores()
         threads = 1 if one_core else cores + _SPARE
-        with DaemonPool(threads, "imgsearch-embedding") as pool:
+        with _pool(threads) as pool:
             if encoder.offloaded:
                 rows = list(self._embed_on_device(pool, encoder, items))
             else:
@@ -166,6 +172,26 @@ class Embedding:
             (replace(row, id=id_, box=box, object=name), encoder.prepare(pixels))
             for id_, box, name, pixels in regions.rows(row.image, image, self.regions(image))
         ]
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[DaemonPool]:
+    """Return a pool for one call, and keep its threads for later calls.
+
+    glibc gives new threads other parts of its memory, each of which keeps the size of the largest
+    images there: 100 MB when each chunk had its own threads. A call that fails, or hangs, takes its
+    pool with it.
+    """
+    try:
+        pool = _idle[threads].pop()
+    except IndexError:
+        pool = DaemonPool(threads, "imgsearch-embedding")
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown()
+        raise
+    _idle[threads].append(pool)
 
 
 @dataclass

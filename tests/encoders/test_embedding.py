@@ -1,6 +1,7 @@
 """The batch step: references or bytes in, an Arrow record batch out."""
 
 import hashlib
+import os
 import pickle
 import subprocess
 import sys
@@ -154,3 +155,33 @@ def test_encoder_that_cannot_be_built_raises(files):
         Embedding(Recipe("größe"))(files)
     with pytest.raises(ConfigError):
         Embedding(Recipe("classic", options={"mean": 0.5}))(files)
+
+
+def test_threads_are_used_again(files):
+    def threads():
+        Embedding(RECIPE)(files)
+        all_threads = threading.enumerate()
+        return {one.ident for one in all_threads if one.name.startswith("imgsearch-embedding")}
+
+    assert threads() == threads() != set()
+
+
+FORKED = """
+import os, sys
+from imgsearch.encoders import Recipe
+from imgsearch.encoders.embedding import Embedding
+
+step = Embedding(Recipe.of("classic"))
+before = step(sys.argv[1:])
+if child := os.fork():
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+else:
+    os._exit(not step(sys.argv[1:]).equals(before))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_process_embeds_with_threads_of_its_own(tmp_path):
+    files = map(str, write(tmp_path, 3))
+    subprocess.run([sys.executable, "-c", FORKED, *files], check=True, timeout=60)
