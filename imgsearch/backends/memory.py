@@ -46,7 +46,10 @@ class Rows:
         place = self.places.setdefault(record.id, len(self.ids))
         if place == len(self.ids):
             if place == len(self._matrix):
-                self._matrix = np.concatenate([self._matrix, np.empty_like(self._matrix)])
+                # a concatenation would write to the free rows, which take no memory before that
+                matrix = np.empty((2 * place, self.schema.dim), np.float32)
+                matrix[:place] = self._matrix
+                self._matrix = matrix
             self.ids.append(record.id)
             self.fields.append({})
         self._matrix[place] = record.vector

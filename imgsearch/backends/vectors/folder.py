@@ -247,7 +247,8 @@ class JobFolder:
     def sources(self, shard: int) -> pa.Table:
         """Return the sources of a shard in the plan."""
         with self.files.reading(f"plan/{shard:06}.parquet") as file:
-            return pq.ParquetFile(file).read()  # `read_table` imports pandas
+            # `read_table` imports pandas, and each thread would keep some of Arrow's memory
+            return pq.ParquetFile(file).read(use_threads=False)
 
     def failures(self, shards: Sequence[int] | None = None) -> Iterator[Failure]:
         """Yield the sources that cannot be used, of shards that are done; all by default."""
@@ -332,7 +333,8 @@ class JobFolder:
     def _rows(self, name: str, names: Sequence[str] | None, batch: int) -> Iterator[pa.RecordBatch]:
         with self.files.reading(name) as file:
             source = pq.ParquetFile(file)
-            yield from source.iter_batches(batch, columns=None if names is None else list(names))
+            columns = None if names is None else list(names)
+            yield from source.iter_batches(batch, columns=columns, use_threads=False)
 
 
 def _busy_seconds(outcomes: Sequence[ShardOutcome]) -> float:

@@ -81,6 +81,7 @@ class JobWriter(JobFolder):
         with self.files.draft() as draft:
             pq.write_table(sources, draft, compression="zstd")
             self.files.put(f"plan/{shard:06}.parquet", draft)
+        pa.default_memory_pool().release_unused()  # 5 MB, which it would keep
 
     def finish_plan(self, shards: int, sources: int) -> None:
         """Record that all sources were found."""
@@ -140,6 +141,7 @@ class JobWriter(JobFolder):
             self.files.put(f"failed/{shard:06}.parquet", draft)
         outcome = replace(outcome, rows=rows, failed=len(failed), sha256=digest)
         self.files.write(f"done/{shard:06}.json", outcome.to_json().encode())
+        pa.default_memory_pool().release_unused()  # 25 MB, which it would keep
         return outcome
 
 
