@@ -22,7 +22,7 @@ from imgsearch.library.progress import Progress, Tally, stored_path
 from imgsearch.threads import limited_cores
 from imgsearch.types import Failure
 
-CHUNK: Final = 512
+CHUNK: Final = 256
 """Images that are embedded at once. It is fixed, so that a shard always gives the same bits."""
 
 
