@@ -1,13 +1,15 @@
 """An executor whose threads never keep the process alive."""
 
 import gc
+import platform
+import subprocess
 import sys
 import threading
 import weakref
 
 import pytest
 
-from imgsearch.threads import DaemonPool
+from imgsearch.threads import DaemonPool, available_cores
 
 
 def test_pool_maps_in_order_and_raises_errors():
@@ -91,3 +93,37 @@ def test_pool_is_closed_while_its_threads_end():
             pool.close(0)  # raised "Set changed size during iteration"
     finally:
         sys.setswitchinterval(interval)
+
+
+POOLS = """
+import ctypes, threading
+from imgsearch.threads import share_memory
+
+share_memory()
+together = threading.Barrier(12)
+
+
+def work():
+    data = bytearray(50_000)
+    together.wait(30)
+
+
+threads = [threading.Thread(target=work) for _ in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(b"malloc.xml", b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries have no such pools")
+def test_threads_of_a_worker_share_pools_of_memory(tmp_path):
+    subprocess.run([sys.executable, "-c", POOLS], cwd=tmp_path, check=True, timeout=60)
+    pools = (tmp_path / "malloc.xml").read_text().count("<heap nr=")
+    assert pools <= max(2, available_cores())

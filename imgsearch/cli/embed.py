@@ -13,6 +13,7 @@ from imgsearch.cli.reports import report_writers
 from imgsearch.errors import CollectionNotFound
 from imgsearch.library.progress import Progress, Report
 from imgsearch.settings import Settings
+from imgsearch.threads import share_memory
 
 _ENGINES = ("here", "ray", "daft")
 
@@ -84,6 +85,7 @@ def embed(
     """
     from imgsearch.jobs.embed import embed as embed_images
 
+    share_memory()
     config["options"] = options.parse_options(config["options"])
     settings = Settings.from_environment()
     if config["model"] is None and not _exists(job, settings):

@@ -16,6 +16,7 @@ from imgsearch.images.streams import listed_in
 from imgsearch.library.progress import Progress, Report
 from imgsearch.settings import Settings
 from imgsearch.text import counted
+from imgsearch.threads import share_memory
 
 if TYPE_CHECKING:
     from imgsearch.library.library import Library
@@ -84,6 +85,7 @@ def add(
     """
     if (dry_run or yes) and not in_step:
         raise click.UsageError("--dry-run and --yes need --sync")
+    share_memory()
     config["options"] = options.parse_options(config["options"])
     settings = Settings.from_environment()
     lists = {name: config.pop(name) for name in ("path_column", "label_column")}

@@ -16,11 +16,12 @@ from imgsearch.encoders.detector import Detection
 from imgsearch.encoders.embedding import Embedding
 from imgsearch.encoders.isolated import receive, reply, serialized
 from imgsearch.errors import ImgSearchError
-from imgsearch.threads import limited_cores
+from imgsearch.threads import limited_cores, share_memory
 
 
 def main() -> None:
     """Answer requests until standard input ends."""
+    share_memory()
     requests = sys.stdin.buffer
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     # what libraries print must not mix with the replies

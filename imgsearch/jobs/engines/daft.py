@@ -14,6 +14,7 @@ from imgsearch.jobs.folder import JobFolder
 from imgsearch.jobs.shard import ShardWork
 from imgsearch.library.progress import Progress
 from imgsearch.text import counted
+from imgsearch.threads import share_memory
 
 _WAVE: Final = 1_000  # shards in a query of Daft, which yields nothing before its end
 
@@ -59,6 +60,7 @@ class _Worker:
     """Runs shards in a process of Daft's. Errors are values, because Daft would wrap them."""
 
     def __init__(self, work: ShardWork) -> None:
+        share_memory()
         self._work = work
 
     @daft.method(return_dtype=daft.DataType.binary())

@@ -47,7 +47,13 @@ class RayEngine(Engine):
     ) -> Iterator[Result]:
         with self._connection():
             cores, workers = self._workers()
-            task = ray.remote(num_cpus=cores, num_gpus=self.options.gpus, max_retries=0)(_run)
+            task = ray.remote(
+                num_cpus=cores,
+                num_gpus=self.options.gpus,
+                max_retries=0,
+                # as `share_memory`, which would be too late after Ray has started its threads
+                runtime_env={"env_vars": {"MALLOC_ARENA_MAX": str(max(2, cores))}},
+            )(_run)
             granted = replace(work, threads=work.threads or cores)
             running = {
                 task.remote(granted, shard): shard for shard in islice(shards, workers * _AHEAD)
