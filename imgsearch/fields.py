@@ -179,6 +179,19 @@ def _wrong_value(value: object) -> FieldInvalid:
     return FieldInvalid(f"a {name} is not a str, a number, a bool or a list of str.")
 
 
+def undeclared_note(name: str, value: Value, function: str) -> str:
+    """Return the sentence that says how to declare a stored field.
+
+    >>> print(undeclared_note("n", 3, "open"))
+    field 'n' is stored, but filters cannot use it. Declare it: imgsearch.open(…, fields={"n": int})
+    """
+    declaration = f'{{"{name}": {type(value).__name__}}}'
+    return (
+        f"field {name!r} is stored, but filters cannot use it. Declare it: "
+        f"imgsearch.{function}(…, fields={declaration})"
+    )
+
+
 def typed(fields: Mapping[str, Any], types: Mapping[str, FieldType]) -> dict[str, Value]:
     """Return fields as they are stored, without empty ones. Undeclared fields keep their types.
 

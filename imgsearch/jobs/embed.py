@@ -158,7 +158,9 @@ def _planning(
     done = set(job.shards())
     listing.waiting = [shard for shard in job.planned() if shard not in done]
     if references:
-        planner = Planner(job, types=job.schema.fields, max_pixels=new.max_pixels)
+        planner = Planner(
+            job, types=job.schema.fields, max_pixels=new.max_pixels, on_note=listing.note
+        )
         listing.start(planner, chain.from_iterable(references))
     return job
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final
@@ -15,10 +15,11 @@ from imgsearch import arrow, errors
 from imgsearch.backends.vectors.folder import JobFolder
 from imgsearch.backends.vectors.writer import JobWriter
 from imgsearch.errors import ImgSearchError, SourceError
-from imgsearch.fields import FieldType, typed
+from imgsearch.fields import FieldType, typed, undeclared_note
 from imgsearch.images import sources, tar_shards
 from imgsearch.images.references import Reference
 from imgsearch.library.progress import stored_path
+from imgsearch.types import Value
 
 SOURCES: Final = pa.schema(
     [
@@ -42,12 +43,21 @@ _BLOCK: Final = 4_096  # sources that are compared with the plan at once
 class Planner:
     """Divides sources into shards. Sources that are in the plan already are passed over.
 
-    `types` are the declared fields. Beside 8 bytes for each source of an earlier plan, one
+    `types` are the declared fields; `on_note` is called with a sentence about each other field that
+    is stored. Beside 8 bytes for each source of an earlier plan, one
     shard is held at once: about 1 kB a source.
     """
 
-    def __init__(self, job: JobWriter, *, types: Mapping[str, FieldType], max_pixels: int) -> None:
+    def __init__(
+        self,
+        job: JobWriter,
+        *,
+        types: Mapping[str, FieldType],
+        max_pixels: int,
+        on_note: Callable[[str], None] = lambda _note: None,
+    ) -> None:
         self._job, self._types, self._max_pixels = job, types, max_pixels
+        self._on_note, self._noted = on_note, set[str]()
         self._known = known_keys(job)
         self.listed = 0
 
@@ -94,10 +104,17 @@ class Planner:
                 if not known:
                     yield row
 
+    def _note_undeclared(self, fields: Mapping[str, Value]) -> None:
+        for name in fields.keys() - self._types.keys() - self._noted:
+            self._noted.add(name)
+            self._on_note(undeclared_note(name, fields[name], "embed"))
+
     def _row(self, image: Reference) -> dict[str, Any]:
         data, error, fields = None, None, {}
         try:
-            fields = typed(image.fields, self._types) if image.fields else {}
+            if image.fields:
+                fields = typed(image.fields, self._types)
+                self._note_undeclared(fields)
             if image.content is not None:
                 data = sources.read(image, max_pixels=self._max_pixels)
         except ImgSearchError as failure:

@@ -15,7 +15,7 @@ from imgsearch.errors import (
     SchemaMismatch,
     SourceError,
 )
-from imgsearch.fields import typed
+from imgsearch.fields import typed, undeclared_note
 from imgsearch.images import MAX_PIXELS, sources
 from imgsearch.images.moments import FIELDS as VIDEO_FIELDS
 from imgsearch.images.moments import file_of
@@ -224,11 +224,7 @@ class CollectionSink(Sink[Reference, Candidate]):
     def _note_undeclared(self, fields: Mapping[str, Value]) -> None:
         for name in fields.keys() - self._noted - self._handle.fields.keys():
             self._noted.add(name)
-            kind = type(fields[name]).__name__
-            self.tally.note(
-                f"field {name!r} is stored, but filters cannot use it. Declare it: "
-                f'imgsearch.open(…, fields={{"{name}": {kind}}})'
-            )
+            self.tally.note(undeclared_note(name, fields[name], "open"))
 
     def _update(
         self, files: Sequence[Candidate], known: Mapping[str, Record] | None = None

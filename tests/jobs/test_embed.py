@@ -195,3 +195,15 @@ def test_plan_keeps_bytes_of_names(tmp_path):
     (path,) = pq.read_table(tmp_path / "job/plan/000000.parquet").column("path").to_pylist()
     assert path == os.fsencode(name)
     assert pa.types.is_binary(pq.read_schema(tmp_path / "job/plan/000000.parquet").field(0).type)
+
+
+def test_fields_that_are_not_declared_are_named(tmp_path):
+    rows = [
+        {"path": path, "year": 2024, "city": "Ulm"}
+        for path in map(str, pictures.write(tmp_path / "f", 2))
+    ]
+    job = imgsearch.embed(rows, to=tmp_path / "job", model="classic", fields={"year": int})
+    assert job.report.notes == (
+        "field 'city' is stored, but filters cannot use it. Declare it: "
+        'imgsearch.embed(…, fields={"city": str})',
+    )
