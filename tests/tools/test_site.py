@@ -10,6 +10,7 @@ import pytest
 
 from imgsearch.cli import cli
 from imgsearch.settings import VARIABLES
+from tools.site import hooks
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.long, pytest.mark.process]
@@ -42,6 +43,13 @@ def test_page_of_the_command_line_has_every_command_and_option(site):
         for option in command.params:
             if isinstance(option, click.Option) and not option.hidden:
                 assert option.opts[0] in page[start:], (context.command_path, option.opts)
+
+
+def test_options_do_not_break_at_hyphens():
+    html = "<p><code>sync --dry-run</code> a--b <code>x-y</code></p>"
+    assert hooks.on_page_content(html, None, None, None) == (
+        '<p><code>sync <span class="option">--dry-run</span></code> a--b <code>x-y</code></p>'
+    )
 
 
 def test_page_of_the_settings_has_every_variable(site):

@@ -25,6 +25,8 @@ _PAGES: Final = (
 _PICTURES: Final = ("data/demo.png",)
 _LINK: Final = re.compile(r"(!?)\[([^\]]*)\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 _PART: Final = re.compile(r"^`make docs` fills this page\.\n\n<!-- made: (\w+) -->$", re.MULTILINE)
+_INLINE: Final = re.compile(r"<code>[^<]*</code>")
+_OPTION: Final = re.compile(r"(?<![\w-])--[\w-]+")
 _CODE: Final = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
@@ -58,6 +60,14 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         _LINK.sub(lambda link: _linked(link, uri, path, files), part) for part in parts[::2]
     ]
     return _PART.sub(lambda part: reference.PARTS[part[1]](), "".join(parts))
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Return the page with options of commands that do not break after a hyphen."""
+    del page, config, files
+    return _INLINE.sub(
+        lambda code: _OPTION.sub(r'<span class="option">\g<0></span>', code[0]), html
+    )
 
 
 def _linked(link: re.Match[str], uri: str, path: str, files: Any) -> str:
