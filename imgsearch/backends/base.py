@@ -48,6 +48,7 @@ class VectorBackend(Closeable):
 
     url: str
     capabilities: Capabilities
+    notes: Collection | None = None  # the open notes collection; see `imgsearch.backends.notes`
     switches = 0  # changes of versions by this object; see `imgsearch.backends.versions`
 
     @abstractmethod

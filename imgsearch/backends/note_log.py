@@ -16,7 +16,6 @@ from typing import Any, Final
 from imgsearch.backends import notes
 from imgsearch.backends.base import VectorBackend
 from imgsearch.backends.collection import Collection
-from imgsearch.errors import CollectionNotFound
 from imgsearch.text import load_json
 from imgsearch.types import Record
 
@@ -45,15 +44,11 @@ class NoteLog:
 
     def __init__(self, store: VectorBackend, collection: Collection, kind: str) -> None:
         self._store, self._collection, self._kind = store, collection, kind
-        self._notes: Collection | None = None
 
     def head(self) -> Head | None:
         """Return the head. Returns None without a log, or if it is about other vectors."""
-        held = self._existing()
-        if held is None:
-            return None
-        row = held.get([self._id()]).get(self._id())
-        if row is None:
+        rows = notes.reading(self._store, lambda held: held.get([self._id()])) or {}
+        if (row := rows.get(self._id())) is None:
             return None
         try:
             note = load_json(str(row.fields["note"]))
@@ -65,7 +60,7 @@ class NoteLog:
 
     def parts(self, head: Head) -> list[str] | None:
         """Return the parts of a log, oldest first. Returns None if one is missing."""
-        held = self._existing()
+        held = notes.opened(self._store)
         texts: list[str] = []
         for start in range(head.first, head.end, _READ):
             ids = [self._id(number) for number in range(start, min(start + _READ, head.end))]
@@ -85,20 +80,18 @@ class NoteLog:
         start = 0 if head.first >= len(parts) else head.end
         new = self._write(start, start, parts, facts)
         kept = {self._id(), *map(self._id, range(new.first, new.end))}
+        notes.writing(self._store, lambda held: self._delete_others(held, kept))
+        return new
+
+    def _delete_others(self, held: Collection, kept: set[str]) -> None:
         prefix = self._id() + "/"
-        held = self._own()
         old = [row.id for row in held.iterate(vectors=False) if row.id.startswith(prefix)]
         held.delete([id_ for id_ in old if id_ not in kept])
-        return new
 
     def _write(
         self, first: int, start: int, parts: Sequence[str], facts: Mapping[str, Any]
     ) -> Head:
-        held = self._own()
-        held.upsert(
-            Record(self._id(number), notes.VECTOR, {"note": text})
-            for number, text in enumerate(parts, start)
-        )
+        self._collection.require_own()
         head = Head(first, start + len(parts), facts)
         note = {
             "of": notes.identity(self._collection),
@@ -107,31 +100,21 @@ class NoteLog:
             "facts": dict(facts),
         }
         text = json.dumps(note, ensure_ascii=False)
-        held.upsert([Record(self._id(), notes.VECTOR, {"note": text})])
+
+        def write(held: Collection) -> None:
+            held.upsert(
+                Record(self._id(number), notes.VECTOR, {"note": part})
+                for number, part in enumerate(parts, start)
+            )
+            held.upsert([Record(self._id(), notes.VECTOR, {"note": text})])
+
+        notes.writing(self._store, write)
         return head
 
     def _id(self, number: int | None = None) -> str:
         """Return the id of the head, or of a part. No collection's name has a slash."""
         head = f"{self._collection.name}/{self._kind}"
         return head if number is None else f"{head}/{number}"
-
-    def _existing(self) -> Collection | None:
-        if self._notes is None:
-            try:
-                held = self._store.open(notes.NAME)
-            except CollectionNotFound:
-                return None
-            if held.foreign:
-                return None
-            self._notes = held
-        return self._notes
-
-    def _own(self) -> Collection:
-        if self._existing() is None:
-            self._collection.require_own()
-            self._notes = self._store.create(notes.NAME, notes.SCHEMA)
-        assert self._notes is not None  # noqa: S101 - as created or found above
-        return self._notes
 
 
 def packed(rows: Iterable[Sequence[Any]], size: int) -> Iterator[str]:

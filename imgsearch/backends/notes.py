@@ -6,17 +6,19 @@ If the collection now has others, the note is ignored.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from imgsearch.backends.base import VectorBackend
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.schema import Index, Schema
-from imgsearch.errors import CollectionNotFound
+from imgsearch.errors import CollectionNotFound, SchemaMismatch
 from imgsearch.text import load_json
 from imgsearch.types import Record
+
+T = TypeVar("T")
 
 NAME: Final = "imgsearch_notes"
 """The name of the notes collection.
@@ -38,13 +40,8 @@ def read(store: VectorBackend, collection: Collection) -> dict[str, Any]:
     """
     if collection.foreign:
         return {}
-    try:
-        notes = store.open(NAME)
-    except CollectionNotFound:
-        return {}
-    if notes.foreign:
-        return {}
-    return _facts(notes.get([collection.name]).get(collection.name), collection)
+    kept = reading(store, lambda held: held.get([collection.name]))
+    return _facts((kept or {}).get(collection.name), collection)
 
 
 def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]) -> None:
@@ -58,12 +55,15 @@ def write(store: VectorBackend, collection: Collection, facts: Mapping[str, Any]
         BackendError: the store failed.
     """
     collection.require_own()
-    notes = store.create(NAME, SCHEMA)
-    kept = notes.get([collection.name]).get(collection.name)
-    merged = {**_facts(kept, collection), **facts}
-    text = json.dumps({"of": identity(collection), "facts": merged}, ensure_ascii=False)
-    notes.upsert([Record(collection.name, VECTOR, {"note": text})])
-    notes.flush()
+
+    def merge(held: Collection) -> None:
+        kept = held.get([collection.name]).get(collection.name)
+        merged = {**_facts(kept, collection), **facts}
+        text = json.dumps({"of": identity(collection), "facts": merged}, ensure_ascii=False)
+        held.upsert([Record(collection.name, VECTOR, {"note": text})])
+        held.flush()
+
+    writing(store, merge)
 
 
 def carry(
@@ -80,12 +80,54 @@ def carry(
 
 
 def opened(store: VectorBackend) -> Collection | None:
-    """Return the notes collection. Returns None without one, or if another program created it."""
-    try:
-        notes = store.open(NAME)
-    except CollectionNotFound:
-        return None
-    return None if notes.foreign else notes
+    """Return the notes collection. Returns None without one, or if another program created it.
+
+    A store opens it once, because opening takes most of the requests of a read. Another program may
+    have dropped it since; see `reading`.
+    """
+    if store.notes is None:
+        try:
+            held = store.open(NAME)
+        except CollectionNotFound:
+            return None
+        if held.foreign:
+            return None
+        store.notes = held
+    return store.notes
+
+
+def reading(store: VectorBackend, call: Callable[[Collection], T]) -> T | None:
+    """Return what `call` returns for the notes collection. Returns None without one; see `opened`.
+
+    If another program dropped or replaced the open one, the call is repeated with the new one.
+    """
+    for _ in range(2):
+        if (held := opened(store)) is None:
+            return None
+        try:
+            return call(held)
+        except (CollectionNotFound, SchemaMismatch):
+            store.notes = None
+    return None
+
+
+def writing(store: VectorBackend, call: Callable[[Collection], T]) -> T:
+    """Return what `call` returns for the notes collection, which is created if it is missing.
+
+    `call` may run twice, as for `reading`.
+
+    Raises:
+        SchemaMismatch: another program created the notes collection.
+        BackendError: the store failed.
+    """
+    held = store.notes
+    if held is not None and not held.schema.differences(SCHEMA):
+        try:
+            return call(held)
+        except (CollectionNotFound, SchemaMismatch):
+            store.notes = None
+    held = store.notes = store.create(NAME, SCHEMA)
+    return call(held)
 
 
 def entries(store: VectorBackend, ids: Sequence[str] | None = None) -> dict[str, Any]:
@@ -93,14 +135,12 @@ def entries(store: VectorBackend, ids: Sequence[str] | None = None) -> dict[str,
 
     Notes about collections are in the result, too, if `ids` is None.
     """
-    notes = opened(store)
-    return {} if notes is None else entries_of(notes, ids)
 
+    def read_entries(held: Collection) -> dict[str, Any]:
+        records = held.iterate(vectors=False) if ids is None else held.get(ids).values()
+        return {record.id: _parsed(record) for record in records}
 
-def entries_of(notes: Collection, ids: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the entries of an open notes collection; see `entries`."""
-    records = notes.iterate(vectors=False) if ids is None else notes.get(ids).values()
-    return {record.id: _parsed(record) for record in records}
+    return reading(store, read_entries) or {}
 
 
 def put_entry(store: VectorBackend, id_: str, facts: Mapping[str, Any]) -> None:
@@ -108,17 +148,23 @@ def put_entry(store: VectorBackend, id_: str, facts: Mapping[str, Any]) -> None:
 
     Raises: as for `write`.
     """
-    notes = store.create(NAME, SCHEMA)
     text = json.dumps(facts, ensure_ascii=False)
-    notes.upsert([Record(id_, VECTOR, {"note": text})])
-    notes.flush()
+
+    def put(held: Collection) -> None:
+        held.upsert([Record(id_, VECTOR, {"note": text})])
+        held.flush()
+
+    writing(store, put)
 
 
 def remove_entries(store: VectorBackend, ids: Sequence[str]) -> None:
     """Delete entries by id."""
-    notes = store.create(NAME, SCHEMA)
-    notes.delete(ids)
-    notes.flush()
+
+    def remove(held: Collection) -> None:
+        held.delete(ids)
+        held.flush()
+
+    writing(store, remove)
 
 
 def identity(collection: Collection) -> dict[str, Any]:

@@ -231,7 +231,6 @@ class Watch:
 
     def __init__(self, store: VectorBackend, name: str) -> None:
         self._store, self._name = store, name
-        self._notes: Collection | None = None  # kept open, because opening it takes most of a check
         self._switches = store.switches
         self.current = self._read()
         self._check = IdentityCheck(self._read, self.current, drops=lambda: store.switches)
@@ -253,16 +252,7 @@ class Watch:
         return moved
 
     def _read(self) -> str:
-        if self._notes is None:
-            self._notes = notes.opened(self._store)
-        if self._notes is None:
-            return self._name
-        try:
-            entries = notes.entries_of(self._notes, _ids(self._name))
-        except (CollectionNotFound, SchemaMismatch):  # the notes were dropped
-            self._notes = None
-            return self._name
-        return _newest(self._name, entries).current
+        return read(self._store, self._name).current
 
 
 def _ids(name: str) -> list[str]:

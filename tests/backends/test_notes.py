@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from imgsearch.backends import Schema, connect, notes, versions
-from imgsearch.errors import CollectionNotFound, FieldInvalid
+from imgsearch.errors import CollectionNotFound, FieldInvalid, SchemaMismatch
 from imgsearch.library.copy import copy
 from imgsearch.library.doctor import Store, examine
 from imgsearch.testing.contract.bench import records
@@ -106,3 +106,23 @@ def test_doctor_does_not_list_notes(store):
         finding for finding in examine([Store(store.url)]) if finding.what.startswith("store")
     )
     assert store_finding.fact.endswith("; bilder")
+
+
+def test_notes_that_another_program_drops_or_replaces_are_opened_again(store):
+    collection = new_collection(store, "a")
+    notes.write(store, collection, {"x": 1})
+    notes.put_entry(store, "a/b", {"y": 2})
+    assert store.notes is notes.opened(store)
+    store.drop(notes.NAME)
+    assert notes.read(store, collection) == {}
+    assert notes.entries(store, ["a/b"]) == {}
+    notes.write(store, collection, {"x": 3})
+    assert notes.read(store, collection) == {"x": 3}
+    store.drop(notes.NAME)
+    notes.put_entry(store, "a/b", {"y": 4})  # nothing read the notes in between
+    assert notes.entries(store) == {"a/b": {"y": 4}}
+    store.drop(notes.NAME)
+    store.create(notes.NAME, Schema(3))
+    assert notes.read(store, collection) == {}
+    with pytest.raises(SchemaMismatch, match="dimension"):
+        notes.write(store, collection, {"x": 5})

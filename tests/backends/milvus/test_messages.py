@@ -1,5 +1,8 @@
 """Messages to a Milvus server: equal to those of pymilvus, which packs each value."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from pymilvus import DataType
@@ -9,19 +12,26 @@ from imgsearch.backends.checks import check_records
 from imgsearch.backends.milvus.full_text import WORDS
 from imgsearch.backends.milvus.layout import Layout
 from imgsearch.backends.milvus.messages import upsert_request
-from imgsearch.backends.schema import Schema
-from imgsearch.types import Record
+from imgsearch.backends.schema import Metric, Schema
+from imgsearch.fields import FieldType
+from imgsearch.types import Record, Value
 
-FIELDS = {"pfad": "str", "year": "int", "rank": "float", "sharp": "bool", "late": "str"}
+FIELDS: dict[str, FieldType] = {
+    "pfad": "str",
+    "year": "int",
+    "rank": "float",
+    "sharp": "bool",
+    "late": "str",
+}
 COLUMNS = {"pfad": "VARCHAR", "year": "INT64", "rank": "DOUBLE", "sharp": "BOOL"}
 
 
-def layout_of(metric, dim, *extra):
+def layout_of(metric: Metric, dim: int, *extra: str) -> Layout:
     columns = ("id", "vector", *COLUMNS, *extra)  # "late" was added later and has no column
     return Layout(Schema(dim, metric, fields=FIELDS), columns=columns)
 
 
-def expected_request(layout, records):
+def expected_request(layout: Layout, records: Sequence[Record]) -> Any:
     vector = "BINARY_VECTOR" if layout.schema.is_binary else "FLOAT_VECTOR"
     types = {"id": "VARCHAR", "vector": vector, **COLUMNS}
     if WORDS in layout.columns:
@@ -38,10 +48,10 @@ def expected_request(layout, records):
     ("metric", "extra"),
     [("cosine", ()), ("hamming", ()), ("ip", (WORDS, "imgsearch_bm25"))],
 )
-def test_message_equals_pymilvus_message(metric, extra):
+def test_message_equals_pymilvus_message(metric: Metric, extra: tuple[str, ...]) -> None:
     layout = layout_of(metric, 16, *extra)
     drawn = np.random.default_rng(3).normal(size=(3, 16)).astype(np.float32)
-    fields = [
+    fields: list[dict[str, Value]] = [
         {"pfad": "/fotos/猫.jpg", "year": -(2**62), "rank": 0.1, "sharp": True, "late": "ü"},
         {},
         {"pfad": '"', "other": 'ß"\\\n', "number": 2**53 + 1, "part": 0.125, "yes": False},
