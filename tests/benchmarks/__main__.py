@@ -8,6 +8,7 @@ from tests.benchmarks import (
     bulk,
     dedup,
     index,
+    inserting,
     latency,
     memory,
     overhead,
@@ -32,6 +33,7 @@ def main():
     latency.main()
     memory.main()
     index.main()
+    inserting.main([], standalone_mode=False)
     scale.main()
     sizes.main()
     bulk.main([])

@@ -100,7 +100,7 @@ def measure(name, url, token, folder, processes, rows, queries):
         )
 
 
-def paired(what, first, second, calls, *, inverted=False, goal):
+def paired(what, first, second, calls, *, goal):
     """Print the ratio of the times of `first` and `second`, which alternate call by call."""
     ratios = []
     for _ in range(ROUNDS):
@@ -111,7 +111,7 @@ def paired(what, first, second, calls, *, inverted=False, goal):
                 run(call)
                 times[run].append(perf_counter() - started)
         ratio = statistics.median(times[first]) / statistics.median(times[second])
-        ratios.append(1 / ratio if inverted else ratio)
+        ratios.append(ratio)
     print(
         f"  {what} = {statistics.median(ratios):.3f} (min {min(ratios):.3f}, max "
         f"{max(ratios):.3f}, n = {ROUNDS} rounds of {len(calls)} pairs, medians; goal {goal})"
@@ -138,23 +138,6 @@ def searching(store, client, queries):
     paired("search: ours / bare client", ours, bare, queries[:200], goal="<= 1.10")
 
 
-def inserting(store, client, rows):
-    """Compare upserts of 1,000 rows, each side into its own collection."""
-    collection, _ = (store.create(name, SCHEMA) for name in ("ours", "bare"))
-
-    def ours(start):
-        collection.upsert(records(rows[start : start + BATCH], start))
-
-    def bare(start):
-        client.upsert("bare", [
-            {"id": f"{start + i:064x}", "vector": row, "path": f"图片/{start + i}.jpg"}
-            for i, row in enumerate(rows[start : start + BATCH])
-        ])  # fmt: skip
-
-    starts = range(0, 10 * BATCH, BATCH)
-    paired("insert: ours / bare client, rows/s", ours, bare, starts, inverted=True, goal=">= 0.90")
-
-
 def main():
     print(f"index: HNSW, {ROWS:,} x {DIM}, {CENTERS:,} clusters, cosine, default parameters")
     rows, queries = data()
@@ -170,7 +153,6 @@ def main():
                     uri = server.url.replace("milvus://", "http://").removesuffix("/default")
                     client = MilvusClient(uri, token=server.token)
                     searching(store, client, queries)
-                    inserting(store, client, rows)
                     client.close()
         lite = Path(folder) / "lite.db"
         measure("milvus-lite", str(lite), None, lite, [psutil.Process()], rows, queries)
