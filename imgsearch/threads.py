@@ -208,7 +208,7 @@ def share_memory() -> None:
     """Let the threads of this process allocate from as many pools of glibc as there are cores.
 
     Otherwise up to 8 pools for each core are made, and each keeps the memory of the largest images
-    that its threads decoded: 170 MB on 2 cores. It cannot be undone, so it is for processes of our
+    that its threads decoded: 70 MB on 2 cores. It cannot be undone, so it is for processes of our
     own. Has no effect with another C library, or where threads have more pools already.
     """
     if sys.platform == "linux":
