@@ -232,12 +232,13 @@ class Backend(VectorBackend):
             FieldInvalid: another program's collection cannot store an id or an undeclared field.
         """
         with self.calling() as client:
-            if self.connection.path is None and layout.ours:
+            server = self.connection.path is None
+            if server and layout.ours and messages.is_supported(client):
                 messages.upsert(client, name, layout, records, timeout=self._timeout)
                 return
             # Lite's upsert keeps old fields that the new row lacks; its insert replaces the row.
             # A server's insert would keep both rows.
-            put = client.upsert if self.connection.path is None else client.insert
+            put = client.upsert if server else client.insert
             put(name, [layout.row(record) for record in records], timeout=self._timeout)
 
     def prepared(self, name: str, names: FieldNames) -> Described[Layout]:

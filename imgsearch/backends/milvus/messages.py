@@ -1,7 +1,8 @@
 """Writes rows to a Milvus server as one message, made of whole columns.
 
 pymilvus 3.0.2 packs a row value by value, which takes 46 µs for 512 dimensions and two fields, most
-of it for the vector. As columns the same message takes 2 to 4 µs.
+of it for the vector. As columns the same message takes 2 to 4 µs. Sending it needs private parts of
+pymilvus; where a later version lacks one, `is_supported` is False and rows are written instead.
 """
 
 import json
@@ -9,10 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pymilvus import DataType, MilvusClient
-from pymilvus.client import ts_utils
-from pymilvus.client.call_context import _api_level_md
-from pymilvus.client.utils import check_status
-from pymilvus.decorators import retry_on_rpc_failure
 from pymilvus.grpc_gen import milvus_pb2, schema_pb2
 
 from imgsearch.backends.milvus import full_text
@@ -32,6 +29,21 @@ _SCALARS: Final[Mapping[FieldType, tuple[str, Any]]] = {
 }
 
 
+def is_supported(client: MilvusClient) -> bool:
+    """Return whether this pymilvus has the private parts that `upsert` uses."""
+    try:
+        from pymilvus.client.call_context import _api_level_md  # noqa: F401
+        from pymilvus.client.ts_utils import update_collection_ts  # noqa: F401
+        from pymilvus.client.utils import check_status  # noqa: F401
+        from pymilvus.decorators import retry_on_rpc_failure  # noqa: F401
+
+        client._generate_call_context().get_db_name  # noqa: B018
+        handler = client._get_connection()
+        return hasattr(handler, "_stub") and hasattr(handler, "server_address")
+    except (ImportError, AttributeError):
+        return False
+
+
 def upsert(
     client: MilvusClient, name: str, layout: Layout, records: Sequence[Record], *, timeout: float
 ) -> None:
@@ -42,9 +54,24 @@ def upsert(
     Raises:
         MilvusException: the server rejected the records, or did not respond in time.
     """
-    handler = client._get_connection()
+    from pymilvus.client import ts_utils
+    from pymilvus.client.call_context import _api_level_md
+    from pymilvus.client.utils import check_status
+    from pymilvus.decorators import retry_on_rpc_failure
+
+    handler, context = client._get_connection(), client._generate_call_context()
     request = upsert_request(name, layout, records)
-    _send(handler, request, client._generate_call_context(), timeout=timeout)
+
+    @retry_on_rpc_failure()  # type: ignore[untyped-decorator]  # of pymilvus
+    def send(handler: Any, *, timeout: float) -> None:  # the decorator reads the timeout
+        response = handler._stub.Upsert(request, timeout=timeout, metadata=_api_level_md(context))
+        check_status(response.status)
+        # reads with Session consistency wait for the last write
+        ts_utils.update_collection_ts(
+            name, response.timestamp, handler.server_address, context.get_db_name()
+        )
+
+    send(handler, timeout=timeout)
 
 
 def upsert_request(name: str, layout: Layout, records: Sequence[Record]) -> Any:
@@ -65,16 +92,6 @@ def upsert_request(name: str, layout: Layout, records: Sequence[Record]) -> Any:
     columns.append(_undeclared(layout.columns, [record.fields for record in records], len(stored)))
     return milvus_pb2.UpsertRequest(
         collection_name=name, num_rows=len(records), fields_data=columns
-    )
-
-
-@retry_on_rpc_failure()  # type: ignore[untyped-decorator]  # of pymilvus
-def _send(handler: Any, request: Any, context: Any, *, timeout: float) -> None:
-    response = handler._stub.Upsert(request, timeout=timeout, metadata=_api_level_md(context))
-    check_status(response.status)
-    # reads with Session consistency wait for the last write
-    ts_utils.update_collection_ts(
-        request.collection_name, response.timestamp, handler.server_address, context.get_db_name()
     )
 
 

@@ -4,9 +4,10 @@ Ray's own retries are off: a task that died is run again by `JobRun`, a bounded 
 """
 
 import math
+import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
@@ -20,6 +21,7 @@ from imgsearch.errors import EngineFailed, ImgSearchError
 from imgsearch.jobs.engines.base import Engine, Result
 from imgsearch.jobs.shard import ShardWork
 from imgsearch.library.progress import Progress
+from imgsearch.threads import available_cores, share_memory
 
 _AHEAD: Final = 2  # tasks for each worker, so that no worker waits for the driver
 _CONNECTS: Final = 10.0  # seconds
@@ -47,13 +49,7 @@ class RayEngine(Engine):
     ) -> Iterator[Result]:
         with self._connection():
             cores, workers = self._workers()
-            task = ray.remote(
-                num_cpus=cores,
-                num_gpus=self.options.gpus,
-                max_retries=0,
-                # as `share_memory`, which would be too late after Ray has started its threads
-                runtime_env={"env_vars": {"MALLOC_ARENA_MAX": str(max(2, cores))}},
-            )(_run)
+            task = ray.remote(num_cpus=cores, num_gpus=self.options.gpus, max_retries=0)(_run)
             granted = replace(work, threads=work.threads or cores)
             running = {
                 task.remote(granted, shard): shard for shard in islice(shards, workers * _AHEAD)
@@ -77,12 +73,13 @@ class RayEngine(Engine):
         try:
             _require_open_port(self.options.cluster)
             starts = self.options.cluster is None
-            ray.init(
-                address=self.options.cluster,
-                include_dashboard=False if starts else None,
-                log_to_driver=False,
-                configure_logging=False,
-            )
+            with _few_pools() if starts else nullcontext():
+                ray.init(
+                    address=self.options.cluster,
+                    include_dashboard=False if starts else None,
+                    log_to_driver=False,
+                    configure_logging=False,
+                )
         except Exception as error:  # Ray raises Exception itself if a node starts too slowly
             raise EngineFailed(
                 f"Ray cannot connect to {self.options.cluster or 'a new cluster'}: {error}. Start "
@@ -112,6 +109,24 @@ class RayEngine(Engine):
         return int(cores), workers
 
 
+@contextmanager
+def _few_pools() -> Iterator[None]:
+    """Let processes that start inside the block have few pools of memory; see `share_memory`.
+
+    Ray's own `runtime_env` would set the variable, too, but then a worker never starts if the path
+    of Python has a space.
+    """
+    name = "MALLOC_ARENA_MAX"
+    if name in os.environ:  # noqa: TID251  # of glibc, not a setting
+        yield
+        return
+    os.environ[name] = str(max(2, available_cores()))  # noqa: TID251  # as above
+    try:
+        yield
+    finally:
+        del os.environ[name]  # noqa: TID251  # as above
+
+
 def _require_open_port(cluster: str | None) -> None:
     """Check that something listens at an address HOST:PORT, for which Ray waits minutes.
 
@@ -125,6 +140,7 @@ def _require_open_port(cluster: str | None) -> None:
 
 def _run(work: ShardWork, shard: int) -> tuple[ShardOutcome | None, ImgSearchError | None]:
     """Run a shard in a worker. Errors are values, because Ray would wrap them."""
+    share_memory()
     try:
         return work(shard), None
     except ImgSearchError as error:

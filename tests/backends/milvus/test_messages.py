@@ -1,6 +1,6 @@
 """Messages to a Milvus server: equal to those of pymilvus, which packs each value."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,19 @@ import pytest
 from pymilvus import DataType
 from pymilvus.client.prepare import Prepare
 
+from imgsearch.backends import connect
 from imgsearch.backends.checks import check_records
+from imgsearch.backends.milvus import messages
+from imgsearch.backends.milvus.backend import Backend
 from imgsearch.backends.milvus.full_text import WORDS
 from imgsearch.backends.milvus.layout import Layout
 from imgsearch.backends.milvus.messages import upsert_request
 from imgsearch.backends.schema import Metric, Schema
 from imgsearch.fields import FieldType
+from imgsearch.testing.contract.bench import Bench, records
 from imgsearch.types import Record, Value
+from tests.backends import foreign
+from tests.conftest import Place
 
 FIELDS: dict[str, FieldType] = {
     "pfad": "str",
@@ -56,7 +62,28 @@ def test_message_equals_pymilvus_message(metric: Metric, extra: tuple[str, ...])
         {},
         {"pfad": '"', "other": 'ß"\\\n', "number": 2**53 + 1, "part": 0.125, "yes": False},
     ]
-    records = check_records(
+    checked = check_records(
         layout.schema, (Record(f"id-ü{n}", drawn[n], row) for n, row in enumerate(fields))
     )
-    assert upsert_request("bilder", layout, records) == expected_request(layout, records)
+    assert upsert_request("bilder", layout, checked) == expected_request(layout, checked)
+
+
+@pytest.mark.servers
+def test_rows_are_written_where_pymilvus_lacks_a_private_part(
+    place_of: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, token = place_of("milvus")
+    bench = Bench("milvus", url, connect(url, token=token), token, foreign.milvus)
+    try:
+        assert isinstance(bench.store, Backend)
+        with bench.store.calling() as client:
+            assert messages.is_supported(client)
+            monkeypatch.setattr(client, "_generate_call_context", object)  # has no get_db_name
+            assert not messages.is_supported(client)
+            monkeypatch.undo()
+        monkeypatch.setattr(messages, "is_supported", lambda _client: False)
+        collection = bench.collection()
+        collection.upsert(records("ab"))
+        assert sorted(collection.get(["a", "b"])) == ["a", "b"]
+    finally:
+        bench.clear()
