@@ -37,12 +37,16 @@ class ClipMarks:
         missing = {video_of(row.place) for row in rows if row.original and row.state != "ready"}
         files = {} if index is None or not videos_ else index.files
         known = {sources.printable(path): file for path, file in files.items() if _is_mark(file)}
-        return {
-            path: known[path].content
-            if path in known and path not in missing and _file(known[path].content) == original
-            else f"{original}@"
-            for path, original in videos_.items()
-        }
+
+        def mark(path: str, original: str) -> str:
+            """Return the known mark of a video, or one that fits no sampling."""
+            if path in known and path not in missing:
+                content = known[path].content
+                if _file(content) == original:
+                    return content
+            return f"{original}@"
+
+        return {path: mark(path, original) for path, original in videos_.items()}
 
     def is_current(self, mark: str) -> bool:
         """Return whether a content of the file index needs no reading by this sampling."""

@@ -99,7 +99,7 @@ class LimitedArchive(_Limit, Archive):
         """Check that an image is in a collection that may be used.
 
         Raises:
-            ImageNotFound: it is not, or no image has this id.
+            ImageNotFound: no image has this id, or its collection may not be used.
         """
         self.entry(id_)
 

@@ -60,7 +60,7 @@ class GraphDescription(BaseModel):
     labels: list[str] | dict[Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}$")], str]
 
     def names(self) -> Mapping[int, str]:
-        """Return the labels by the numbers of their classes."""
+        """Return a mapping from class number to label."""
         if isinstance(self.labels, list):
             return dict(enumerate(self.labels))
         return {int(number): label for number, label in self.labels.items()}

@@ -43,6 +43,6 @@ class ImageRetriever(BaseRetriever):
 
 
 def _document(hit: Hit) -> "Document":
-    text = f"{hit.label}: {hit.path}" if hit.label and hit.path else hit.label or hit.path
+    text = ": ".join(filter(None, (hit.label, hit.path)))
     metadata = {**hit.fields, "id": hit.id, "score": hit.score}
     return Document(page_content=text, metadata=metadata, id=hit.id)

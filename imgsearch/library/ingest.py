@@ -61,7 +61,7 @@ class Sink(ABC, Generic[T, F]):
 
     @abstractmethod
     def new(self, files: Sequence[F]) -> tuple[Sequence[F], Sequence[tuple[F, Failure | None]]]:
-        """Return the files to embed, and the others with their failure; count these others."""
+        """Return the files to embed, and all others with their failures; count the others."""
 
     @abstractmethod
     def relabel(self, files: Sequence[F]) -> None:

@@ -61,7 +61,8 @@ class KeywordIndex:
         """
         scores = np.zeros(len(self._ids))
         lengths = np.asarray(self._lengths, dtype=np.float64)
-        relative = 1 - _B + _B * lengths / (lengths.mean() or 1.0) if len(lengths) else lengths
+        mean = lengths.mean() if len(lengths) else 0.0
+        relative = 1 - _B + _B * lengths / (mean or 1.0)
         for token in dict.fromkeys(words(text)):
             if token not in self._postings:
                 continue

@@ -107,7 +107,8 @@ class ValuesForm:
         for name, wanted in (("ocr", ocr), ("tags", bool(labels))):
             if wanted and name not in self._allowed:
                 raise ConfigError(f"this page does not allow {name}")
-        analysis = Analysis(bool(ocr), labels, int(top or 0) or None if labels else None)
+        most = int(top or 0) or None
+        analysis = Analysis(bool(ocr), labels, most if labels else None)
         analysis.check()
         return analysis
 

@@ -170,5 +170,6 @@ def _text(error: Exception) -> str:
         return f"{status.code().name}: {status.details()}"[:300]
     text = str(error.message if isinstance(error, VectorDBException) else error)
     words = " ".join(text.partition("\nPossible Reasons")[0].split())[:300]
-    code = code_of(error)
-    return f"{code} {words}" if code else words or type(error).__name__
+    if code := code_of(error):
+        return f"{code} {words}"
+    return words or type(error).__name__

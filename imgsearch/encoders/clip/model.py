@@ -93,7 +93,10 @@ def build(name: str, path: Path | None, *, offline: bool) -> ClipModel:
     folder = path if path is not None and path.is_dir() else None
     config, pixels = _configuration(package, arch, tag, folder)
     tagged = _published(package, arch, tag)
-    file = _find_file(folder) if folder else path or _download(package, name, offline=offline)
+    if folder is not None:
+        file = _find_file(folder)
+    else:
+        file = path or _download(package, name, offline=offline)
     files.check(file)
     files.check_named(file)
     local = _with_local_text_config(config, folder, offline=offline)

@@ -127,7 +127,7 @@ class _Lines(Table):
 
 
 class _Json(Table):
-    """JSON lines, or a JSON array: objects, or the paths themselves."""
+    """Reads JSON lines or a JSON array. Each item is an object or a path."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
