@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # three workers on two cores, since tests of servers mostly wait; tests of one group stay together
 WORKERS ?= -n 3 --dist loadgroup --no-loadscope-reorder
-# fast tests do not wait, so a third worker would only import everything once more; the plug-ins,
-# which these tests do not use, take 1 s of each worker
-FAST ?= -n 2 --dist loadgroup --no-loadscope-reorder -p no:schemathesis -p no:nbmake
+# some fast tests wait for time limits: 3:28 with three workers, 3:55 with two; the plug-ins, which
+# these tests do not use, take 1 s of each worker
+FAST ?= -n 3 --dist loadgroup --no-loadscope-reorder -p no:schemathesis -p no:nbmake
 # seconds for each cell, so that the cell is named if it hangs
 NOTEBOOKS := --nbmake --nbmake-timeout=600
 # without bytecode each child process of a test would compile 1,000 modules, for 4 seconds
