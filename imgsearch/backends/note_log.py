@@ -47,8 +47,8 @@ class NoteLog:
 
     def head(self) -> Head | None:
         """Return the head. Returns None without a log, or if it is about other vectors."""
-        rows = notes.reading(self._store, lambda held: held.get([self._id()])) or {}
-        if (row := rows.get(self._id())) is None:
+        row = self._rows([self._id()]).get(self._id())
+        if row is None:
             return None
         try:
             note = load_json(str(row.fields["note"]))
@@ -60,11 +60,10 @@ class NoteLog:
 
     def parts(self, head: Head) -> list[str] | None:
         """Return the parts of a log, oldest first. Returns None if one is missing."""
-        held = notes.opened(self._store)
         texts: list[str] = []
         for start in range(head.first, head.end, _READ):
             ids = [self._id(number) for number in range(start, min(start + _READ, head.end))]
-            rows = {} if held is None else held.get(ids)
+            rows = self._rows(ids)
             if len(rows) < len(ids):
                 return None
             texts += [str(rows[id_].fields.get("note", "")) for id_ in ids]
@@ -82,6 +81,9 @@ class NoteLog:
         kept = {self._id(), *map(self._id, range(new.first, new.end))}
         notes.writing(self._store, lambda held: self._delete_others(held, kept))
         return new
+
+    def _rows(self, ids: Sequence[str]) -> dict[str, Record]:
+        return notes.reading(self._store, lambda held: held.get(ids)) or {}
 
     def _delete_others(self, held: Collection, kept: set[str]) -> None:
         prefix = self._id() + "/"

@@ -6,7 +6,7 @@ If the collection now has others, the note is ignored.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -102,7 +102,8 @@ def reading(store: VectorBackend, call: Callable[[Collection], T]) -> T | None:
     If another program dropped or replaced the open one, the call is repeated with the new one.
     """
     for _ in range(2):
-        if (held := opened(store)) is None:
+        held = opened(store)
+        if held is None:
             return None
         try:
             return call(held)
@@ -137,7 +138,10 @@ def entries(store: VectorBackend, ids: Sequence[str] | None = None) -> dict[str,
     """
 
     def read_entries(held: Collection) -> dict[str, Any]:
-        records = held.iterate(vectors=False) if ids is None else held.get(ids).values()
+        if ids is None:
+            records: Iterable[Record] = held.iterate(vectors=False)
+        else:
+            records = held.get(ids).values()
         return {record.id: _parsed(record) for record in records}
 
     return reading(store, read_entries) or {}

@@ -140,9 +140,10 @@ def copy(
 
 
 def _partition(task: "_Copy", name: str | None) -> str:
-    if name is not None or task.target.capabilities.partitions:
-        return task.origin.schema.partition if name is None else name
-    return ""
+    """Return the partition field that is given, or the source's where the target has partitions."""
+    if name is not None:
+        return name
+    return task.origin.schema.partition if task.target.capabilities.partitions else ""
 
 
 class _Copy:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from imgsearch.backends import notes
+from imgsearch.backends import connect, notes
 from imgsearch.backends.note_log import MAX_PART, Head, NoteLog
 from imgsearch.errors import CollectionNotFound
 
@@ -55,4 +55,12 @@ def test_log_without_one_of_its_parts_has_none(noted):
     log = NoteLog(noted.store, collection, "files")
     head = log.append(Head(), ["a", "b"], {})
     noted.store.open(notes.NAME).delete([f"{collection.name}/files/1"])
+    assert log.parts(head) is None
+
+
+def test_log_has_no_parts_after_another_program_dropped_the_notes(noted):
+    log = NoteLog(noted.store, noted.collection(), "files")
+    head = log.append(Head(), ["a"], {})
+    with connect(noted.url, token=noted.token) as other:
+        other.drop(notes.NAME)
     assert log.parts(head) is None

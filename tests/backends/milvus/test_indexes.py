@@ -1,7 +1,7 @@
 """Indexes for size: built on a real server, and requests of newer ones."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pymilvus import MilvusClient
 
-from imgsearch.backends import Index, Schema, connect
+from imgsearch.backends import Index, Schema
 from imgsearch.backends.milvus import backend as backend_module
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.backends.milvus.indexes import build_params, own_params, require_version
@@ -19,14 +19,6 @@ from imgsearch.types import Record
 from tests.conftest import Place
 
 ROWS, DIM = 2_000, 32
-
-
-@pytest.fixture
-def store(servers: None, place_of: Callable[[str], Place]) -> Iterator[Backend]:
-    url, token = place_of("milvus")
-    with connect(url, token=token) as opened:
-        assert isinstance(opened, Backend)
-        yield opened
 
 
 def test_server_builds_and_searches_product_quantization(store: Backend) -> None:

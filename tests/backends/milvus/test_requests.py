@@ -1,27 +1,17 @@
 """Requests to a Milvus server: how many a write and a read of notes take."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from grpc import _channel
 
-from imgsearch.backends import Index, Schema, connect, notes
+from imgsearch.backends import Index, Schema, notes
 from imgsearch.backends.collection import Collection
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.backends.milvus.collection import MilvusCollection
 from imgsearch.testing.contract.bench import records
 from imgsearch.types import Fingerprint
-from tests.conftest import Place
-
-
-@pytest.fixture
-def store(servers: None, place_of: Callable[[str], Place]) -> Iterator[Backend]:
-    url, token = place_of("milvus")
-    with connect(url, token=token) as opened:
-        assert isinstance(opened, Backend)
-        yield opened
 
 
 @pytest.fixture
