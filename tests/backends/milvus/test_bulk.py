@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import imgsearch
-from imgsearch.backends import Schema, connect, versions
+from imgsearch.backends import Schema, versions
 from imgsearch.backends.bulk import ImportTask
 from imgsearch.backends.milvus.backend import Backend
 from imgsearch.backends.milvus.bulk import GrpcImporter, RestImporter, importer
@@ -21,7 +21,7 @@ from imgsearch.backends.vectors.folder import JobDescription
 from imgsearch.backends.vectors.writer import JobWriter
 from imgsearch.errors import BackendError
 from imgsearch.types import Fingerprint, Record
-from tests.conftest import ENVIRONMENT, Place
+from tests.conftest import ENVIRONMENT
 
 DIM, SHARDS = 64, 2
 SCHEMA = Schema(DIM, fields={"path": "str"}, encoder=Fingerprint("toy", DIM))
@@ -46,14 +46,11 @@ def job_of(folder: Path, rows: int) -> JobWriter:
 
 
 @pytest.fixture
-def store(servers: None, place_of: Callable[[str], Place]) -> Iterator[Backend]:
+def store(store: Backend) -> Iterator[Backend]:
     if ENVIRONMENT.get("IMGSEARCH_TEST_MILVUS"):
         pytest.skip("a server elsewhere does not read this machine's files")
-    url, token = place_of("milvus")
-    with connect(url, token=token) as opened:
-        assert isinstance(opened, Backend)
-        yield opened
-        versions.drop(opened, "photos")
+    yield store
+    versions.drop(store, "photos")
 
 
 @pytest.mark.long  # a server imports 20,000 rows
